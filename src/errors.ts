@@ -58,7 +58,8 @@ export const ERRORS = {
   },
   GroupNotAllowed: {
     kind: 'terminal',
-    meaning: 'The Service asks to join a load balancer group of another namespace, and the configuration does not allow it.',
+    meaning:
+      'The Service asks to join a load balancer group of another namespace, and the configuration does not allow it.',
     remedy: 'Use a group of the own namespace, or ask the operator to allow it with `--allow-group`.',
   },
   AddressNotInPool: {
@@ -89,7 +90,8 @@ export const ERRORS = {
   ListenFailed: {
     kind: 'retryable',
     meaning: 'A listener could not be opened.',
-    remedy: 'See which process holds the port (`ss -ltnup`), and that the controller may bind it (CAP_NET_BIND_SERVICE below 1024).',
+    remedy:
+      'See which process holds the port (`ss -ltnup`), and that the controller may bind it (CAP_NET_BIND_SERVICE below 1024).',
   },
   NodePortMissing: {
     kind: 'retryable',
@@ -190,5 +192,9 @@ export function classify(error: unknown): BallastError {
 
 /** Whether the value is an abort (of an AbortSignal), which is an ending and not a failure. */
 export function isAbort(error: unknown): boolean {
-  return error instanceof Error && (error.name === 'AbortError' || error.name === 'TimeoutError') && !(error instanceof BallastError);
+  return (
+    error instanceof Error &&
+    (error.name === 'AbortError' || error.name === 'TimeoutError') &&
+    !(error instanceof BallastError)
+  );
 }

@@ -3,13 +3,7 @@
  * generated classes of the client library stay out, because they drop fields they do not know and turn dates into
  * `Date` objects on some paths and not on others.
  */
-import type {
-  EventsV1Event,
-  V1Lease,
-  V1Node,
-  V1Service,
-  V1EndpointSlice,
-} from '@kubernetes/client-node';
+import type { EventsV1Event, V1Lease, V1Node, V1Service, V1EndpointSlice } from '@kubernetes/client-node';
 
 /** `T` as JSON: dates are RFC 3339 strings, and everything is read-only, however deep. */
 export type Wire<T> = T extends Date

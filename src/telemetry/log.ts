@@ -24,7 +24,10 @@ export function createLog(level: LogLevel, destination?: DestinationStream): Log
       errorKey: 'error',
       timestamp: () => `,"time":"${new Date().toISOString()}"`,
       formatters: { level: (label) => ({ level: label }) },
-      redact: { paths: ['*.token', '*.authorization', '*.password', 'token', 'authorization', 'password'], censor: '[redacted]' },
+      redact: {
+        paths: ['*.token', '*.authorization', '*.password', 'token', 'authorization', 'password'],
+        censor: '[redacted]',
+      },
     },
     destination ?? pino.destination(1),
   );
