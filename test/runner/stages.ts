@@ -1,0 +1,69 @@
+import { join } from 'node:path';
+import { runCommand } from './command.ts';
+import { collect, judge, type Failure, type Outcome } from './outcome.ts';
+
+/** One part of `npm test`, in the order in which they run: the cheap ones first. */
+export interface Stage {
+  readonly name: string;
+  readonly run: (root: string, signal: AbortSignal) => Promise<Outcome>;
+}
+
+interface Check {
+  readonly name: string;
+  readonly program: string;
+  readonly arguments: readonly string[];
+}
+
+const CHECKS: readonly Check[] = [
+  { name: 'types (tsc)', program: 'tsc', arguments: ['--noEmit'] },
+  { name: 'lint (oxlint)', program: 'oxlint', arguments: ['--type-aware'] },
+  { name: 'format (oxfmt)', program: 'oxfmt', arguments: ['--check'] },
+];
+const CHECK_TIMEOUT_MS = 180_000;
+
+const MINUTE_MS = 60_000;
+
+export const STAGES: readonly Stage[] = [
+  { name: 'checks', run: runChecks },
+  { name: 'unit', run: vitest('unit', 10 * MINUTE_MS) },
+  { name: 'contract', run: vitest('contract', 10 * MINUTE_MS) },
+  { name: 'integration', run: vitest('integration', 30 * MINUTE_MS) },
+  { name: 'e2e', run: vitest('e2e', 60 * MINUTE_MS) },
+];
+
+async function runChecks(root: string, signal: AbortSignal): Promise<Outcome> {
+  const failures: Failure[] = [];
+  for (const check of CHECKS) {
+    const result = await runCommand({
+      command: join(root, 'node_modules/.bin', check.program),
+      arguments: check.arguments,
+      timeoutMs: CHECK_TIMEOUT_MS,
+      signal,
+      output: 'capture',
+    });
+    process.stdout.write(`  ${check.name}: ${result.ok ? 'passed' : `FAILED (${result.exit})`}\n`);
+    if (!result.ok) failures.push({ name: check.name, message: `${result.exit}\n${result.text.trim()}` });
+  }
+  return { passed: CHECKS.length - failures.length, failures, skips: [] };
+}
+
+function vitest(project: string, timeoutMs: number): Stage['run'] {
+  return async (root, signal) => {
+    const result = await runCommand({
+      command: process.execPath,
+      arguments: [
+        join(root, 'node_modules/vitest/vitest.mjs'),
+        'run',
+        '--project',
+        project,
+        '--reporter',
+        join(root, 'test/runner/reporter.ts'),
+      ],
+      timeoutMs,
+      signal,
+      output: 'pass',
+      sendsMessages: true,
+    });
+    return judge(project, collect(result.messages), result);
+  };
+}
