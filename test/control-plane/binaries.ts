@@ -104,8 +104,8 @@ async function buildAll(missing: readonly Missing[], context: Context): Promise<
   const total = [...estimates.values()].reduce((sum, seconds) => sum + seconds, 0);
   const names = missing.map(({ spec }) => spec.name).join(', ');
   progress(
-    `Building ${names} from source: ${formatEstimate(total)} on two cores, plus fetching the Go modules.` +
-      ' This happens once; the programs are kept in the cache.',
+    `Building ${names} from source, which happens once: ${formatEstimate(total)} on two cores` +
+      ' (less when Go has compiled them before, more while it fetches their modules).',
   );
   for (const item of missing) {
     const estimate = estimates.get(item) ?? 0;
