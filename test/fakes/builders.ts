@@ -176,6 +176,17 @@ export function manyNodes(count: number): NodeSet {
   );
 }
 
+/** `count` nodes that are this machine: 127.1.0.1, 127.1.0.2 and so on; the first one has `::1` too. */
+export function loopbackNodes(count: number): NodeSet {
+  return nodeSet(
+    Array.from({ length: count }, (_, index) => {
+      const number = index + 1;
+      const IPv4 = `127.1.${number >> 8}.${number & 255}`;
+      return nodeTarget({ name: `node-${number}`, addresses: number === 1 ? { IPv4, IPv6: '::1' } : { IPv4 } });
+    }),
+  );
+}
+
 /** A listener 80/TCP of the member with the UID `uid-web`, on NodePort 30080 unless told otherwise. */
 export function listener(options: Partial<Listener> = {}): Listener {
   const port = options.port ?? 80;
