@@ -1,7 +1,7 @@
 /**
  * Every annotation that Ballast reads, in one table: parser, validation and the reference page come from it.
  */
-import type { Algorithm, MemberSettings } from './model.ts';
+import type { MemberSettings } from './model.ts';
 
 export const PREFIX = 'ballast.dev/';
 
@@ -9,6 +9,8 @@ export const PREFIX = 'ballast.dev/';
 export const LOAD_BALANCER_ANNOTATION = 'ballast.dev/load-balancer';
 /** Asks for addresses: one, or one of each family, separated by commas. */
 export const ADDRESSES_ANNOTATION = 'ballast.dev/addresses';
+/** Kubernetes' own: CIDRs separated by commas, read when `spec.loadBalancerSourceRanges` is empty. */
+export const SOURCE_RANGES_ANNOTATION = 'service.beta.kubernetes.io/load-balancer-source-ranges';
 
 export type SettingName = keyof MemberSettings;
 
@@ -48,15 +50,30 @@ export const SETTINGS: Readonly<Record<SettingName, Setting>> = {
   },
 };
 
-/** What a value of each setting means; undefined where it makes no sense. */
-export const SETTING_PARSERS: { readonly [Name in SettingName]-?: (text: string) => MemberSettings[Name] | undefined } =
-  {
-    algorithm: (text) => (['round-robin', 'least-connections'] as const).find((value: Algorithm) => value === text),
-    proxyProtocol: (text) => (text === 'v2' ? 'v2' : undefined),
-    idleTimeoutSeconds: (text) => wholeNumber(text, 1, 86_400),
-    maxConnections: (text) => wholeNumber(text, 1, 1_000_000),
-    drainTimeoutSeconds: (text) => wholeNumber(text, 0, 3_600),
-  };
+/** Every annotation under our prefix; another key under it is a mistake. */
+export const KNOWN_ANNOTATIONS: readonly string[] = [
+  LOAD_BALANCER_ANNOTATION,
+  ADDRESSES_ANNOTATION,
+  ...Object.values(SETTINGS).map(({ annotation }) => annotation),
+];
+
+/** The setting that an annotation's value gives; undefined where it makes no sense. */
+export const SETTING_PARSERS: Readonly<Record<SettingName, (text: string) => MemberSettings | undefined>> = {
+  algorithm: (text) => (text === 'round-robin' || text === 'least-connections' ? { algorithm: text } : undefined),
+  proxyProtocol: (text) => (text === 'v2' ? { proxyProtocol: text } : undefined),
+  idleTimeoutSeconds: (text) => {
+    const idleTimeoutSeconds = wholeNumber(text, 1, 86_400);
+    return idleTimeoutSeconds === undefined ? undefined : { idleTimeoutSeconds };
+  },
+  maxConnections: (text) => {
+    const maxConnections = wholeNumber(text, 1, 1_000_000);
+    return maxConnections === undefined ? undefined : { maxConnections };
+  },
+  drainTimeoutSeconds: (text) => {
+    const drainTimeoutSeconds = wholeNumber(text, 0, 3_600);
+    return drainTimeoutSeconds === undefined ? undefined : { drainTimeoutSeconds };
+  },
+};
 
 function wholeNumber(text: string, least: number, most: number): number | undefined {
   if (!/^\d{1,9}$/.test(text)) return undefined;

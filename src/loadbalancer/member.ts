@@ -1,0 +1,132 @@
+/** What one Service asks for, checked by itself: its part in a load balancer, or why it gets none. */
+import type { EndpointSlice, Service, ServicePort } from '../kube/wire.ts';
+import { endpointNodesOf } from './endpoints.ts';
+import { assignmentOf, type AllowedGroups } from './group.ts';
+import { parseIp, type IpAddress } from './ip.ts';
+import { listenerKey, type IpFamily, type Listener, type ListenerRef, type Member } from './model.ts';
+import type { Protocol, Refusal, WantedFamily } from './model.ts';
+import type { Problem } from './problem.ts';
+import type { Capabilities } from './provider.ts';
+import { readRequestedAddresses } from './requested-addresses.ts';
+import { readSettings } from './settings.ts';
+import { readSourceRanges } from './source-ranges.ts';
+
+/** `sessionAffinityConfig.clientIP.timeoutSeconds` where it is not set. */
+const DEFAULT_AFFINITY_SECONDS = 10_800;
+
+export interface AdmissionContext {
+  readonly capabilities: Capabilities;
+  readonly allowedGroups: AllowedGroups;
+  /** The slices of a Service, in any order. Asked only for `externalTrafficPolicy: Local`. */
+  readonly endpointSlicesOf: (service: Service) => readonly EndpointSlice[];
+}
+
+/** A Service as the load balancer sees it. */
+export interface Admission {
+  readonly service: Service;
+  /** Undefined when the Service as a whole is refused. Ports that are refused by themselves are left out. */
+  readonly member: Member | undefined;
+  readonly requestedAddresses: readonly IpAddress[];
+  /** The addresses that its status shows. */
+  readonly publishedAddresses: readonly string[];
+  readonly refusals: readonly Refusal[];
+}
+
+/** Checks everything about one Service that can be said without looking at the others. */
+export function admit(service: Service, context: AdmissionContext): Admission {
+  const { uid } = service.metadata;
+  const families = familiesOf(service);
+  const ranges = readSourceRanges(service);
+  const addresses = readRequestedAddresses(service, families);
+  const settings = readSettings(service, context.capabilities.settings);
+  const ports = (service.spec?.ports ?? []).map((port, index) => readPort(port, index, uid, context.capabilities));
+
+  const wholly = [...groupProblems(service, context), ...ranges.problems, ...addresses.problems, ...settings.problems];
+  const partly = ports.flatMap(({ problem }) => problem ?? []);
+  const local = service.spec?.externalTrafficPolicy === 'Local';
+  const member: Member = {
+    ref: { namespace: service.metadata.namespace ?? '', name: service.metadata.name, uid },
+    listeners: ports.flatMap(({ listener }) => listener ?? []),
+    families,
+    trafficPolicy: local ? 'Local' : 'Cluster',
+    healthCheckNodePort: (local && service.spec?.healthCheckNodePort) || undefined,
+    endpointNodes: local ? endpointNodesOf(service, context.endpointSlicesOf(service)) : undefined,
+    affinitySeconds: affinityOf(service),
+    sourceRanges: ranges.value,
+    settings: settings.value,
+  };
+  return {
+    service,
+    member: wholly.length === 0 ? member : undefined,
+    requestedAddresses: addresses.value,
+    publishedAddresses: publishedAddressesOf(service),
+    refusals: [...wholly, ...partly].map((problem) => ({ member: uid, ...problem })),
+  };
+}
+
+function groupProblems(service: Service, { allowedGroups, capabilities }: AdmissionContext): readonly Problem[] {
+  const { id, refusal } = assignmentOf(service, allowedGroups);
+  if (refusal) return [refusal];
+  if (id.kind === 'service' || capabilities.sharing) return [];
+  const message =
+    'The provider of this Service gives every Service its own load balancer; remove the annotation ' +
+    'ballast.dev/load-balancer.';
+  return [{ code: 'InvalidAnnotation', message, field: 'metadata.annotations[ballast.dev/load-balancer]' }];
+}
+
+/** A port is either served or refused. */
+interface PortReading {
+  readonly listener?: Listener;
+  readonly problem?: Problem;
+}
+
+function readPort(servicePort: ServicePort, index: number, uid: string, capabilities: Capabilities): PortReading {
+  const { port, name = '' } = servicePort;
+  const protocol = protocolOf(servicePort);
+  const nodePort = servicePort.nodePort || undefined;
+  if (protocol === undefined || !capabilities.protocols.includes(protocol)) {
+    const field = `spec.ports[${index}].protocol`;
+    const message =
+      `The provider of this Service does not carry ${servicePort.protocol} (port ${port}), only ` +
+      `${capabilities.protocols.join(' and ')}; remove the port or use another loadBalancerClass.`;
+    const problem: Problem = { code: 'UnsupportedProtocol', message, field };
+    return { problem: protocol === undefined ? problem : { ...problem, listener: { port, protocol } } };
+  }
+  if (capabilities.needsNodePorts && nodePort === undefined) {
+    const listener: ListenerRef = { port, protocol };
+    const message = `The port ${listenerKey(listener)} has no NodePort yet; Ballast allocates one.`;
+    return { problem: { code: 'NodePortMissing', message, field: `spec.ports[${index}].nodePort`, listener } };
+  }
+  return { listener: { member: uid, name, port, protocol, nodePort } };
+}
+
+const PROTOCOLS: readonly Protocol[] = ['TCP', 'UDP', 'SCTP'];
+
+/** The protocol of a Service port; TCP where it names none, undefined where nobody knows it. */
+export function protocolOf(port: Pick<ServicePort, 'protocol'>): Protocol | undefined {
+  return port.protocol === undefined ? 'TCP' : PROTOCOLS.find((protocol) => protocol === port.protocol);
+}
+
+/** What `spec.ipFamilies` and `spec.ipFamilyPolicy` ask for; IPv4 where an old object names none. */
+export function familiesOf(service: Service): readonly WantedFamily[] {
+  const families = (service.spec?.ipFamilies ?? ['IPv4']).filter(isFamily);
+  const strict = service.spec?.ipFamilyPolicy === 'RequireDualStack';
+  return families.map((family, index) => ({ family, required: index === 0 || strict }));
+}
+
+function isFamily(text: string): text is IpFamily {
+  return text === 'IPv4' || text === 'IPv6';
+}
+
+function affinityOf(service: Service): number | undefined {
+  if (service.spec?.sessionAffinity !== 'ClientIP') return undefined;
+  return service.spec.sessionAffinityConfig?.clientIP?.timeoutSeconds ?? DEFAULT_AFFINITY_SECONDS;
+}
+
+/** Every address and hostname that the Service's status shows, addresses in canonical text. */
+export function publishedAddressesOf(service: Service): readonly string[] {
+  const ingress = service.status?.loadBalancer?.ingress ?? [];
+  return ingress
+    .flatMap(({ ip, hostname }) => [ip, hostname])
+    .flatMap((text) => (text ? [parseIp(text)?.text ?? text] : []));
+}

@@ -1,0 +1,63 @@
+import type { Service } from '../kube/wire.ts';
+import { ADDRESSES_ANNOTATION } from './annotations.ts';
+import { parseIp, type IpAddress } from './ip.ts';
+import type { WantedFamily } from './model.ts';
+import { annotationField, type Problem, type Reading } from './problem.ts';
+
+const ANNOTATION_FIELD = annotationField(ADDRESSES_ANNOTATION);
+const SPEC_FIELD = 'spec.loadBalancerIP';
+
+/**
+ * The addresses that the Service asks for, at most one of each of its families: the annotation, or
+ * `spec.loadBalancerIP`. Where both are set, the annotation must name the spec's address too.
+ */
+export function readRequestedAddresses(
+  service: Service,
+  families: readonly WantedFamily[],
+): Reading<readonly IpAddress[]> {
+  const asked = readList(service.metadata.annotations?.[ADDRESSES_ANNOTATION], ANNOTATION_FIELD);
+  const legacy = readList(service.spec?.loadBalancerIP, SPEC_FIELD);
+  const problems = [...asked.problems, ...legacy.problems];
+  const value = asked.value.length > 0 ? asked.value : legacy.value;
+  const field = asked.value.length > 0 ? ANNOTATION_FIELD : SPEC_FIELD;
+
+  const unnamed = legacy.value.find(({ text }) => !value.some((address) => address.text === text));
+  if (unnamed) {
+    problems.push(
+      invalid(
+        ANNOTATION_FIELD,
+        `${ANNOTATION_FIELD} and ${SPEC_FIELD} (${unnamed.text}) ask for different addresses; remove one of them.`,
+      ),
+    );
+  }
+  for (const [index, { family, text }] of value.entries()) {
+    if (value.findIndex((other) => other.family === family) < index) {
+      problems.push(invalid(field, `${field} asks for two ${family} addresses; keep one of each family.`));
+    }
+    if (!families.some((wanted) => wanted.family === family)) {
+      problems.push(
+        invalid(field, `${field} asks for ${text}, but ${family} is not in spec.ipFamilies; add it there.`),
+      );
+    }
+  }
+  return { value, problems };
+}
+
+function readList(text: string | undefined, field: string): Reading<readonly IpAddress[]> {
+  const value: IpAddress[] = [];
+  const problems: Problem[] = [];
+  if (text === undefined || text.trim() === '') return { value, problems };
+  for (const part of text.split(',').map((entry) => entry.trim())) {
+    const address = parseIp(part);
+    if (address === undefined) {
+      problems.push(invalid(field, `${field} holds ${JSON.stringify(part)}, which is not an IP address; correct it.`));
+    } else if (!value.some((other) => other.text === address.text)) {
+      value.push(address);
+    }
+  }
+  return { value, problems };
+}
+
+function invalid(field: string, message: string): Problem {
+  return { code: 'InvalidAnnotation', message, field };
+}
