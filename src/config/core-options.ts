@@ -1,0 +1,185 @@
+import type { OptionSpec } from '../loadbalancer/options.ts';
+import { LOG_LEVELS } from '../telemetry/log.ts';
+
+/** Headings of help and of the reference page, in their order. */
+export const OPTION_GROUPS = ['Cluster', 'Services', 'Leader election', 'Process'] as const;
+export type OptionGroup = (typeof OPTION_GROUPS)[number];
+
+export interface CoreOption extends OptionSpec {
+  readonly group: OptionGroup;
+}
+
+/**
+ * Not 8080 or 9090, which other programs of a laptop hold, not 10248 to 10260, where Kubernetes' own components
+ * listen, and below the NodePorts and the kernel's ephemeral ports. Also `ballast plan` looks here.
+ */
+export const DEFAULT_METRICS_ADDRESS = '127.0.0.1:10270';
+
+/** Every option that is not a provider's, in the order of help and of the reference page. */
+export const CORE_OPTIONS: readonly CoreOption[] = [
+  {
+    group: 'Cluster',
+    name: 'kubeconfig',
+    type: 'text',
+    form: 'the path of a kubeconfig file',
+    meaning:
+      'How to reach the cluster. Without it: `KUBECONFIG`, then the service account of the pod, then `~/.kube/config`.',
+  },
+  {
+    group: 'Cluster',
+    name: 'context',
+    type: 'text',
+    form: 'the name of a context in the kubeconfig',
+    meaning: 'A context of the kubeconfig instead of its current one.',
+  },
+  {
+    group: 'Services',
+    name: 'providers',
+    type: 'list',
+    default: 'proxy',
+    form: 'names of providers, separated by commas',
+    meaning: 'The providers that run in this controller.',
+  },
+  {
+    group: 'Services',
+    name: 'default-provider',
+    type: 'text',
+    form: 'one of `--providers`, or `none`',
+    meaning:
+      'The provider that takes Services without a `loadBalancerClass`; `none` leaves them alone. The first of ' +
+      '`--providers` by default.',
+  },
+  {
+    group: 'Services',
+    name: 'load-balancer-class',
+    type: 'list',
+    form: '`<class>=<provider>`, several separated by commas',
+    meaning: 'Further `loadBalancerClass` values that a provider takes, for a move from another controller.',
+  },
+  {
+    group: 'Services',
+    name: 'allow-group',
+    type: 'list',
+    separator: ';',
+    form: '`<namespace>/<group>=<namespace>,…` or `<namespace>/<group>=*`, several separated by semicolons',
+    meaning:
+      'Lets Services of other namespaces join a load balancer group: those of the namespaces listed, or of all. ' +
+      'Without it, a group belongs to one namespace.',
+  },
+  {
+    group: 'Services',
+    name: 'node-port-range',
+    type: 'text',
+    default: '30000-32767',
+    form: '`<first>-<last>`, ports from 1 to 65535',
+    meaning: 'The range of NodePorts of the cluster, as in the API server’s `--service-node-port-range`.',
+  },
+  {
+    group: 'Services',
+    name: 'workers',
+    type: 'integer',
+    default: '4',
+    least: 1,
+    most: 100,
+    form: 'a whole number from 1 to 100',
+    meaning: 'How many load balancers each provider works on at once.',
+  },
+  {
+    group: 'Services',
+    name: 'resync-period',
+    type: 'duration',
+    default: '10m',
+    least: 10_000,
+    most: 86_400_000,
+    form: 'a duration from 10s to 24h',
+    meaning: 'How often every load balancer is compared with the outside although nothing has changed.',
+  },
+  {
+    group: 'Leader election',
+    name: 'leader-elect',
+    type: 'boolean',
+    default: 'true',
+    form: '`true` or `false`',
+    meaning: 'Work only while holding a Lease, so that of several replicas one works.',
+  },
+  {
+    group: 'Leader election',
+    name: 'leader-elect-namespace',
+    type: 'text',
+    default: 'kube-system',
+    form: 'the name of a namespace',
+    meaning: 'Where the Lease is. The manifests set it to the pod’s own namespace.',
+  },
+  {
+    group: 'Leader election',
+    name: 'leader-elect-name',
+    type: 'text',
+    default: 'ballast-controller',
+    form: 'the name of a Lease',
+    meaning: 'The name of the Lease.',
+  },
+  {
+    group: 'Leader election',
+    name: 'leader-elect-lease-duration',
+    type: 'duration',
+    default: '15s',
+    least: 1_000,
+    most: 3_600_000,
+    form: 'a duration of whole seconds from 1s to 1h',
+    meaning: 'How long the others wait after the last renewal that they saw before they take over.',
+  },
+  {
+    group: 'Leader election',
+    name: 'leader-elect-renew-deadline',
+    type: 'duration',
+    default: '10s',
+    least: 100,
+    most: 3_600_000,
+    form: 'a duration from 100ms to 1h',
+    meaning: 'How long the leader tries to renew before it gives up; shorter than the lease duration.',
+  },
+  {
+    group: 'Leader election',
+    name: 'leader-elect-retry-period',
+    type: 'duration',
+    default: '2s',
+    least: 10,
+    most: 3_600_000,
+    form: 'a duration from 10ms to 1h',
+    meaning: 'How long to wait between attempts; 1.2 times of it must be shorter than the renew deadline.',
+  },
+  {
+    group: 'Process',
+    name: 'metrics-bind-address',
+    type: 'text',
+    default: DEFAULT_METRICS_ADDRESS,
+    form: '`<address>:<port>`, `:<port>` for every address, or `0` for none',
+    meaning: 'Where `/metrics`, `/healthz`, `/readyz` and the answers for `ballast plan` are served.',
+  },
+  {
+    group: 'Process',
+    name: 'log-level',
+    type: 'text',
+    default: 'info',
+    choices: LOG_LEVELS,
+    form: `one of ${LOG_LEVELS.map((level) => `\`${level}\``).join(', ')}`,
+    meaning: 'The least serious messages that are logged.',
+  },
+  {
+    group: 'Process',
+    name: 'shutdown-timeout',
+    type: 'duration',
+    default: '8s',
+    least: 0,
+    most: 600_000,
+    form: 'a duration from 0s to 10m',
+    meaning:
+      'How long work under way may go on after SIGTERM or SIGINT. The Lease is given back after it, and the process ' +
+      'is gone at most two seconds later.',
+  },
+];
+
+/** The environment variable of an option: `BALLAST_` and the name in upper snake case. */
+export function environmentVariable(name: string): string {
+  return `BALLAST_${name.toUpperCase().replaceAll('-', '_')}`;
+}
