@@ -43,7 +43,10 @@ export interface CBuild {
   readonly seconds: BuildSeconds;
 }
 
-/** Measured on two cores with the modules already fetched; the estimates that people see are sums of these. */
+/**
+ * On two cores, with the modules already fetched; the estimates that people see are sums of these. Measured, but for
+ * `cold` of a program that is never the first of its table, which is a guess.
+ */
 export interface BuildSeconds {
   /** When the compiler's cache knows nothing of this upstream. */
   readonly cold: number;

@@ -21,7 +21,7 @@ sleep 0.2
 echo built > "$out"
 `;
 
-/** Puts the fake into the folder; the programs go to \`cache\` in it. */
+/** Puts the fake into the folder; the programs go to `cache` in it. */
 export function installFakeGo(folder: string): FakeGo {
   const bin = join(folder, 'bin');
   const log = join(folder, 'go.log');
