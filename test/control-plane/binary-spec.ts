@@ -44,8 +44,8 @@ export interface CBuild {
 }
 
 /**
- * On two cores, with the modules already fetched; the estimates that people see are sums of these. Measured, but for
- * `cold` of a program that is never the first of its table, which is a guess.
+ * On two cores, with the modules already fetched; the estimates that people see are sums of these. Measured and
+ * rounded up for the order of the table: `cold` of its first program, `warm` of the others. The rest are guesses.
  */
 export interface BuildSeconds {
   /** When the compiler's cache knows nothing of this upstream. */
