@@ -78,7 +78,7 @@ export const CORE_OPTIONS: readonly CoreOption[] = [
     group: 'Services',
     name: 'workers',
     type: 'integer',
-    default: '4',
+    default: '8',
     least: 1,
     most: 100,
     form: 'a whole number from 1 to 100',
@@ -154,7 +154,8 @@ export const CORE_OPTIONS: readonly CoreOption[] = [
     type: 'text',
     default: DEFAULT_METRICS_ADDRESS,
     form: '`<address>:<port>`, `:<port>` for every address, or `0` for none',
-    meaning: 'Where `/metrics`, `/healthz`, `/readyz` and the answers for `ballast plan` are served.',
+    meaning:
+      'Where `/metrics`, `/healthz`, `/readyz` and the answers for `ballast plan` are served. Port 0 takes any free one.',
   },
   {
     group: 'Process',

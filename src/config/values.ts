@@ -1,9 +1,10 @@
 /** The values that have an inner form of their own. Every reader gives undefined for what it cannot read. */
 import { isIP } from 'node:net';
 
+/** Both ends included. */
 export interface PortRange {
-  readonly first: number;
-  readonly last: number;
+  readonly min: number;
+  readonly max: number;
 }
 
 export interface BindAddress {
@@ -14,9 +15,9 @@ export interface BindAddress {
 
 /** `30000-32767`. */
 export function parsePortRange(text: string): PortRange | undefined {
-  const [, firstText = '', lastText = ''] = /^(\d{1,5})-(\d{1,5})$/.exec(text) ?? [];
-  const [first, last] = [Number(firstText), Number(lastText)];
-  return first >= 1 && first <= last && last <= 65_535 ? { first, last } : undefined;
+  const [, minText = '', maxText = ''] = /^(\d{1,5})-(\d{1,5})$/.exec(text) ?? [];
+  const [min, max] = [Number(minText), Number(maxText)];
+  return min >= 1 && min <= max && max <= 65_535 ? { min, max } : undefined;
 }
 
 /**
@@ -27,7 +28,7 @@ export function parseBindAddress(text: string): BindAddress | 'none' | undefined
   if (text === '0') return 'none';
   const [, hostText = '', portText = ''] = /^(.*):(\d{1,5})$/.exec(text) ?? [];
   const port = Number(portText);
-  if (portText === '' || port < 1 || port > 65_535) return undefined;
+  if (portText === '' || port > 65_535) return undefined;
   if (hostText === '') return { host: undefined, port };
   const host = /^\[(.*)\]$/.exec(hostText)?.[1] ?? hostText;
   return isIP(host) !== 0 || host === 'localhost' ? { host, port } : undefined;

@@ -59,8 +59,8 @@ describe('the configuration', () => {
       defaultProvider: 'proxy',
       extraClasses: new Map(),
       allowedGroups: new Map(),
-      nodePortRange: { first: 30_000, last: 32_767 },
-      workers: 4,
+      nodePortRange: { min: 30_000, max: 32_767 },
+      workers: 8,
       resyncPeriodMs: 600_000,
       leaderElection: {
         namespace: 'kube-system',
@@ -104,7 +104,7 @@ describe('the configuration', () => {
 
   it('takes an empty variable and an empty file for nothing', async () => {
     const { config } = await load({ env: { BALLAST_WORKERS: '' }, file: '# nothing yet\n' });
-    expect(config.workers).toBe(4);
+    expect(config.workers).toBe(8);
   });
 
   it('reads the file that the environment names', async () => {
@@ -136,7 +136,7 @@ describe('the configuration', () => {
         ['infra/dns', '*'],
       ]),
     );
-    expect(config.nodePortRange).toEqual({ first: 20_000, last: 20_100 });
+    expect(config.nodePortRange).toEqual({ min: 20_000, max: 20_100 });
     expect(config.metricsAddress).toEqual({ host: 'fd00::1', port: 8_080 });
     expect(config.defaultProvider).toBeUndefined();
   });
@@ -281,10 +281,10 @@ describe('variables that others set', () => {
       BALLAST_METRICS_PORT_80_TCP_ADDR: '10.96.0.7',
       BALLAST_METRICS_SERVICE_HOST: '10.96.0.7',
     };
-    expect((await load({ env })).config.workers).toBe(4);
+    expect((await load({ env })).config.workers).toBe(8);
   });
 
   it('do no harm: the tools of the repository', async () => {
-    expect((await load({ env: { BALLAST_CACHE: '/cache', BALLAST_LAB_ROOT: '/lab' } })).config.workers).toBe(4);
+    expect((await load({ env: { BALLAST_CACHE: '/cache', BALLAST_LAB_ROOT: '/lab' } })).config.workers).toBe(8);
   });
 });
