@@ -65,7 +65,10 @@ export class FakeClock implements Clock {
   }
 }
 
+/** Turns of the event loop that count as one moment: code under test may let others have a turn in between. */
+const TURNS = 4;
+
 /** Lets every promise continuation that can run now run to its end. */
 export async function settle(): Promise<void> {
-  await setImmediate();
+  for (let turn = 0; turn < TURNS; turn++) await setImmediate();
 }

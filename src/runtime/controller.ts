@@ -1,0 +1,177 @@
+import { randomUUID } from 'node:crypto';
+import { setImmediate } from 'node:timers/promises';
+import type { Log } from '../telemetry/log.ts';
+import type { BackoffOptions } from './backoff.ts';
+import type { Clock } from './clock.ts';
+import type { ControllerMetrics } from './controllermetrics.ts';
+import { followUp } from './followup.ts';
+import { OUTCOMES, outcomeOfThrow, ReconcileTimeout, type Outcome, type Result } from './outcome.ts';
+import { settlesWithin, untilAborted } from './wait.ts';
+import { WorkQueue } from './workqueue.ts';
+
+/** What a reconcile gets beside its key. */
+export interface ReconcileContext {
+  /** Aborts when the reconcile has used up its time, or when the process ends and cannot wait any longer. */
+  readonly signal: AbortSignal;
+  /** Carries controller, key and reconcileId. */
+  readonly log: Log;
+  /** Another one for each reconcile, to find what belongs together. */
+  readonly reconcileId: string;
+}
+
+export interface ControllerOptions<Key extends string> {
+  /** Names the queue, the metrics' label `controller` and the log lines. */
+  readonly name: string;
+  /**
+   * Brings what the key stands for to its desired state. Reads the state, not the event; may be called again at any
+   * time, never twice at once for the same key. What it throws is classified by `src/errors.ts`.
+   */
+  readonly reconcile: (key: Key, context: ReconcileContext) => Promise<Result>;
+  /** How many keys are reconciled at once. */
+  readonly workers: number;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly metrics: ControllerMetrics;
+  /** The waits after failures; 1 s doubling up to 300 s, plus up to a fifth, by default. */
+  readonly backoff?: BackoffOptions;
+  /** When the signal of a reconcile aborts; 10 minutes by default. */
+  readonly timeoutMs?: number;
+  /** How long running reconciles may go on after the end was asked for; 5 s by default. */
+  readonly drainMs?: number;
+  /** How long they have from their abort to their end; 1 s by default. */
+  readonly abortMs?: number;
+}
+
+const BACKOFF: BackoffOptions = { initialMs: 1_000, maxMs: 300_000, jitter: 0.2 };
+
+/** Once this time has passed, a worker lets timers and sockets have a turn before it takes the next key. */
+const TURN_MS = 10;
+
+/** Workers that take keys from a queue, reconcile them, and act on the outcomes. */
+export class Controller<Key extends string> {
+  readonly name: string;
+  /** Where keys are added that may need work, also before `run`. */
+  readonly queue: WorkQueue<Key>;
+  readonly #options: Required<ControllerOptions<Key>>;
+  readonly #log: Log;
+  /** The reconciles under way. */
+  readonly #running = new Map<Key, AbortController>();
+  /** How many conflicts in a row each key has had. */
+  readonly #conflicts = new Map<Key, number>();
+  #hasRun = false;
+
+  constructor(options: ControllerOptions<Key>) {
+    const all = { backoff: BACKOFF, timeoutMs: 600_000, drainMs: 5_000, abortMs: 1_000, ...options };
+    if (!(Number.isInteger(all.workers) && all.workers > 0)) {
+      throw new RangeError(`controller ${all.name}: workers must be a whole number above 0, not ${all.workers}`);
+    }
+    const { name, clock, metrics, backoff } = all;
+    this.name = name;
+    this.#options = all;
+    this.#log = all.log.child({ controller: name });
+    this.queue = new WorkQueue({ name, clock, metrics: metrics.queue, backoff });
+    for (const outcome of OUTCOMES) metrics.reconciles.inc({ controller: name, outcome }, 0);
+    metrics.activeWorkers.set({ controller: name }, 0);
+  }
+
+  /**
+   * Works until the signal aborts. Then takes no more keys, gives running reconciles `drainMs` to finish, aborts the
+   * rest, and resolves at the latest `abortMs` later. May be called once.
+   */
+  async run(signal: AbortSignal): Promise<void> {
+    if (this.#hasRun) throw new Error(`controller ${this.name} has run before`);
+    this.#hasRun = true;
+    const stop = new AbortController();
+    const onAbort = (): void => stop.abort(signal.reason);
+    if (signal.aborted) onAbort();
+    signal.addEventListener('abort', onAbort, { once: true });
+    const crashes: unknown[] = [];
+    const workers = Array.from({ length: this.#options.workers }, async () => {
+      try {
+        await this.#work(stop.signal);
+      } catch (error) {
+        crashes.push(error);
+        stop.abort(error);
+      }
+    });
+    this.#log.info({ workers: workers.length }, 'controller started');
+    await untilAborted(stop.signal);
+    signal.removeEventListener('abort', onAbort);
+    await this.#drain(Promise.all(workers));
+    if (crashes.length > 0) throw crashes[0];
+    this.#log.info({ left: this.queue.length }, 'controller ended');
+  }
+
+  async #work(stop: AbortSignal): Promise<void> {
+    const { clock } = this.#options;
+    let turnBegan = clock.now();
+    for (let key = await this.queue.get(stop); key !== undefined; key = await this.queue.get(stop)) {
+      try {
+        if (!stop.aborted) await this.#reconcile(key);
+      } finally {
+        this.queue.done(key);
+      }
+      if (clock.now() - turnBegan > TURN_MS) {
+        await setImmediate();
+        turnBegan = clock.now();
+      }
+    }
+  }
+
+  async #drain(workers: Promise<unknown>): Promise<void> {
+    const { clock, drainMs, abortMs } = this.#options;
+    this.queue.shutDown();
+    if (await settlesWithin(clock, workers, drainMs)) return;
+    this.#log.warn({ keys: [...this.#running.keys()] }, 'aborting reconciles that did not end in time');
+    for (const attempt of this.#running.values()) attempt.abort();
+    if (await settlesWithin(clock, workers, abortMs)) return;
+    this.#log.error({ keys: [...this.#running.keys()] }, 'leaving reconciles behind that do not heed their abort');
+  }
+
+  async #reconcile(key: Key): Promise<void> {
+    const { clock, metrics } = this.#options;
+    const labels = { controller: this.name };
+    const reconcileId = randomUUID();
+    const log = this.#log.child({ key, reconcileId });
+    const startedAt = clock.now();
+    metrics.activeWorkers.inc(labels);
+    const outcome = await this.#attempt(key, reconcileId, log);
+    metrics.activeWorkers.dec(labels);
+    const durationMs = clock.now() - startedAt;
+    metrics.duration.observe(labels, durationMs / 1000);
+    metrics.reconciles.inc({ ...labels, outcome: outcome.kind });
+    if ('code' in outcome) metrics.errors.inc({ ...labels, code: outcome.code });
+    const level = followUp(this.queue, key, outcome, this.#countConflicts(key, outcome));
+    const { kind, ...details } = outcome;
+    log[level]({ outcome: kind, durationMs: Math.round(durationMs * 10) / 10, ...details }, 'reconciled');
+  }
+
+  /** Never throws. */
+  async #attempt(key: Key, reconcileId: string, log: Log): Promise<Outcome> {
+    const { clock, reconcile, timeoutMs } = this.#options;
+    const attempt = new AbortController();
+    const cancelTimeout = clock.after(timeoutMs, () => {
+      log.warn({ timeoutMs }, 'aborting a reconcile that takes too long');
+      attempt.abort(new ReconcileTimeout(timeoutMs));
+    });
+    this.#running.set(key, attempt);
+    try {
+      return await reconcile(key, { signal: attempt.signal, log, reconcileId });
+    } catch (error) {
+      return outcomeOfThrow(error, attempt.signal);
+    } finally {
+      cancelTimeout();
+      this.#running.delete(key);
+    }
+  }
+
+  #countConflicts(key: Key, outcome: Outcome): number {
+    if (outcome.kind !== 'conflict') {
+      this.#conflicts.delete(key);
+      return 0;
+    }
+    const conflicts = (this.#conflicts.get(key) ?? 0) + 1;
+    this.#conflicts.set(key, conflicts);
+    return conflicts;
+  }
+}
