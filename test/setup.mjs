@@ -28,27 +28,18 @@ function pathWithoutModules(root) {
   return folders.filter((folder) => !`${folder}${sep}`.startsWith(modules)).join(delimiter);
 }
 
-/**
- * Installs what the lock file says and leaves the lock file as it is; returns why it failed, or undefined. `npm ci`
- * would do, but it refuses a lock file that does not name every optional package of every platform, and npm writes
- * such files when the registry that it asked lacks some of them.
- */
+/** Installs exactly what the lock file says; returns why it failed, or undefined. */
 function install(root) {
   // Development packages are named, because NODE_ENV=production would leave them out.
-  const npm = spawnSync(
-    'npm',
-    ['install', '--no-save', '--include=dev', '--no-audit', '--no-fund', '--loglevel=error'],
-    {
-      cwd: root,
-      env: { ...process.env, PATH: pathWithoutModules(root) },
-      stdio: ['ignore', 'pipe', 'pipe'],
-      encoding: 'utf8',
-      maxBuffer: 64 * 1024 * 1024,
-    },
-  );
+  const npm = spawnSync('npm', ['ci', '--include=dev', '--no-audit', '--no-fund', '--loglevel=error'], {
+    cwd: root,
+    env: { ...process.env, PATH: pathWithoutModules(root) },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    encoding: 'utf8',
+    maxBuffer: 64 * 1024 * 1024,
+  });
   if (npm.error) return `npm could not be run: ${npm.error.message}. Install Node 20 or newer with npm.`;
-  if (npm.status !== 0)
-    return `npm install failed (${npm.signal ?? `code ${npm.status}`}):\n${npm.stderr || npm.stdout}`;
+  if (npm.status !== 0) return `npm ci failed (${npm.signal ?? `code ${npm.status}`}):\n${npm.stderr || npm.stdout}`;
   const node = join(root, 'node_modules', '.bin', 'node');
   const version = spawnSync(node, ['--version'], { encoding: 'utf8' });
   if (version.status === 0) return undefined;
