@@ -77,6 +77,11 @@ export const ERRORS = {
     meaning: 'No address of the wanted family is free.',
     remedy: 'Add addresses to the pool, or delete Services that no longer need one.',
   },
+  ClaimLost: {
+    kind: 'conflict',
+    meaning: 'Another load balancer took the address or the port between planning and applying.',
+    remedy: 'None needed: Ballast plans again.',
+  },
   AddressNotLocal: {
     kind: 'retryable',
     meaning: 'An address of the pool is not on this machine, so nothing can listen on it.',

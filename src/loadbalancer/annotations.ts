@@ -41,7 +41,7 @@ export const SETTINGS: Readonly<Record<SettingName, Setting>> = {
   maxConnections: {
     annotation: 'ballast.dev/max-connections',
     form: 'a whole number, 1 to 1000000',
-    meaning: 'Connections (or UDP sessions) at once, for each port of the Service; more wait in the kernel’s queue.',
+    meaning: 'Connections (or UDP sessions) at once, for each port of the Service; more connections wait, unread.',
   },
   drainTimeoutSeconds: {
     annotation: 'ballast.dev/drain-timeout',

@@ -90,6 +90,11 @@ export interface Member {
   readonly affinitySeconds: number | undefined;
   /** CIDRs that may connect, normalised; empty means everyone. */
   readonly sourceRanges: readonly string[];
+  /**
+   * Which of the load balancer's requested addresses this member asks for, so that a request which cannot be met costs
+   * nobody else; absent: every member of the address's family stands for it.
+   */
+  readonly requestedAddresses?: readonly string[];
   readonly settings: MemberSettings;
 }
 
