@@ -422,6 +422,28 @@ describe('the end', () => {
     await settle();
   });
 
+  it('leaves a key alone that was handed out in the same moment', async () => {
+    const seen: string[] = [];
+    const controller = start(async (key) => {
+      seen.push(key);
+      return DONE;
+    });
+    await settle();
+    controller.queue.add('a');
+    stop.abort();
+    await running;
+    expect(seen).toEqual([]);
+  });
+
+  it('is a failure when a worker breaks, and the other workers end too', async () => {
+    const controller = start(async () => JSON.parse('{"kind":"nonsense"}'));
+    controller.queue.add('a');
+    const failed = running;
+    running = Promise.resolve();
+    await expect(failed).rejects.toThrow('a reconcile of a ended with an outcome that does not exist');
+    expect(controller.queue.shuttingDown).toBe(true);
+  });
+
   it('comes at once when nothing runs', async () => {
     start(async () => DONE);
     await settle();
