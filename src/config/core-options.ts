@@ -170,13 +170,13 @@ export const CORE_OPTIONS: readonly CoreOption[] = [
     group: 'Process',
     name: 'shutdown-timeout',
     type: 'duration',
-    default: '8s',
-    least: 0,
+    default: '9s',
+    least: 100,
     most: 600_000,
-    form: 'a duration from 0s to 10m',
+    form: 'a duration from 100ms to 10m',
     meaning:
-      'How long work under way may go on after SIGTERM or SIGINT. The Lease is given back after it, and the process ' +
-      'is gone at most two seconds later.',
+      'How long the controller may take to end after SIGTERM or SIGINT: work under way and open connections first, ' +
+      'the Lease last. A second signal ends it at once.',
   },
 ];
 

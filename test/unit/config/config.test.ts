@@ -71,7 +71,7 @@ describe('the configuration', () => {
       },
       metricsAddress: { host: '127.0.0.1', port: 10_270 },
       logLevel: 'info',
-      shutdownTimeoutMs: 8_000,
+      shutdownTimeoutMs: 9_000,
       providerOptions: { 'proxy-addresses': undefined, 'proxy-idle-timeout': 300_000 },
     });
     expect(Object.isFrozen(config)).toBe(true);
@@ -82,11 +82,11 @@ describe('the configuration', () => {
     const file = 'workers: 1\nresync-period: 1m\nlog-level: debug\n';
     const env = { BALLAST_WORKERS: '2', BALLAST_RESYNC_PERIOD: '2m' };
     const { config, effective, originOf } = await load({ flags: { workers: '3' }, env, file });
-    expect(config).toMatchObject({ workers: 3, resyncPeriodMs: 120_000, logLevel: 'debug', shutdownTimeoutMs: 8_000 });
+    expect(config).toMatchObject({ workers: 3, resyncPeriodMs: 120_000, logLevel: 'debug', shutdownTimeoutMs: 9_000 });
     expect(effective['workers']).toEqual({ value: '3', from: 'flag' });
     expect(effective['resync-period']).toEqual({ value: '2m', from: 'environment' });
     expect(effective['log-level']).toEqual({ value: 'debug', from: 'file' });
-    expect(effective['shutdown-timeout']).toEqual({ value: '8s', from: 'default' });
+    expect(effective['shutdown-timeout']).toEqual({ value: '9s', from: 'default' });
     expect(originOf('resync-period')).toBe('BALLAST_RESYNC_PERIOD=2m');
   });
 
