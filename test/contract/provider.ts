@@ -5,7 +5,7 @@
  */
 import * as fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
-import { isAbort } from '#src/errors';
+import { classify, isAbort } from '#src/errors';
 import { keyOf } from '#src/loadbalancer/identity';
 import type { DesiredLoadBalancer, LoadBalancerId } from '#src/loadbalancer/model';
 import { desiredArbitrary } from '../fakes/arbitraries.ts';
@@ -189,7 +189,10 @@ export function testProvider<H extends Harness>(options: ContractOptions<H>): vo
       const { harness, cluster, offer } = await start();
       const names = offer.addresses.IPv4.map((_, index) => `at-once-${index}`);
       for (const name of names) cluster.want(simple(name));
-      await Promise.allSettled(names.map((name) => cluster.reconcile(serviceId(name))));
+      const outcomes = await Promise.allSettled(names.map((name) => cluster.reconcile(serviceId(name))));
+      for (const outcome of outcomes.filter((each) => each.status === 'rejected')) {
+        expect(classify(outcome.reason)).toMatchObject({ code: 'ClaimLost' });
+      }
       const reachable = await harness.reachable();
       expect(reachable.length, 'addresses and ports without doubles').toBe(new Set(reachable).size);
       await cluster.settle();
@@ -240,6 +243,25 @@ export function testProvider<H extends Harness>(options: ContractOptions<H>): vo
       await cluster.remove(serviceId('holder'));
       await cluster.reconcile(desired.id);
       expect(cluster.addresses(desired.id)).toEqual([address]);
+      await cluster.verify();
+    });
+
+    test('refuses only the member that asks for an address which cannot be had', async () => {
+      const { cluster } = await start();
+      const desired = desiredLoadBalancer({
+        id: groupId(),
+        members: [
+          member({ name: 'modest', listeners: [{ port: 80 }], requestedAddresses: [] }),
+          member({ name: 'greedy', listeners: [{ port: 81 }], requestedAddresses: ['192.0.2.77'] }),
+        ],
+        requestedAddresses: ['192.0.2.77'],
+        nodes: loopbackNodes(2),
+      });
+      const { plan } = await cluster.set(desired);
+      expect(plan.refusals.map(({ member, code }) => ({ member, code }))).toEqual([
+        { member: 'uid-greedy', code: 'AddressNotInPool' },
+      ]);
+      expect(cluster.addresses(desired.id)).toHaveLength(1);
       await cluster.verify();
     });
 

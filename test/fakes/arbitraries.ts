@@ -124,9 +124,17 @@ export function desiredArbitrary(id: LoadBalancerId, options: DomainOptions = {}
         .shuffledSubarray(names, { minLength: 1 })
         .chain((chosen) => fc.tuple(...chosen.map((name) => memberArbitrary(name, options)))),
       requestedAddresses: fc.shuffledSubarray([...addresses], { maxLength: Math.min(2, addresses.length) }),
+      askers: fc.array(fc.boolean(), { minLength: names.length, maxLength: names.length }),
       nodes: nodeSetArbitrary(nodes),
     })
-    .map((parts) => desiredLoadBalancer({ id, ...parts, members: withoutClashes(parts.members) }));
+    .map(({ askers, ...parts }) => {
+      const members = withoutClashes(parts.members).map((each, index) => ({
+        ...each,
+        requestedAddresses: askers[index] ? parts.requestedAddresses : [],
+      }));
+      const asked = new Set(members.flatMap((each) => each.requestedAddresses));
+      return desiredLoadBalancer({ id, ...parts, members, requestedAddresses: [...asked] });
+    });
 }
 
 /** Leaves each port and protocol to the first member that has it, and drops members that are left with none. */
