@@ -89,7 +89,11 @@ function packageRule(part: Part, one: Import): string | undefined {
   if (one.specifier === CLIENT_LIBRARY || one.specifier.startsWith(`${CLIENT_LIBRARY}/`)) {
     return part === 'kube' ? undefined : 'only kube knows the client library';
   }
-  if (part === 'loadbalancer' && !(one.names.length > 0 && one.names.every((name) => PURE_NAMES.has(name)))) {
+  if (
+    part === 'loadbalancer' &&
+    !one.typeOnly &&
+    !(one.names.length > 0 && one.names.every((name) => PURE_NAMES.has(name)))
+  ) {
     return 'the domain is pure: no package, and of Node only what computes';
   }
   return undefined;
