@@ -1,0 +1,271 @@
+import { randomUUID } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
+import { BallastError } from '../errors.ts';
+import { sleep, systemClock, type Clock } from '../runtime/clock.ts';
+import type { Log } from '../telemetry/log.ts';
+import { ApiError, isConflict, isNotFound } from './apierror.ts';
+import { withDeadline } from './deadline.ts';
+import type { LeaseApi, LeaseSpec } from './leaseapi.ts';
+import { heldRecord, releasedRecord } from './leaserecord.ts';
+import type { KubeMetrics } from './metrics.ts';
+import type { Lease } from './wire.ts';
+
+export interface LeaderElectorOptions {
+  readonly lease: LeaseApi;
+  /** Unique among all processes that ever lived: two with the same would both lead. See `electorIdentity`. */
+  readonly identity: string;
+  readonly log: Log;
+  readonly metrics: KubeMetrics;
+  /** How long others wait after the last renewal that they saw. Default: 15 s. */
+  readonly leaseDurationMs?: number;
+  /** How long we count as the leader after our last renewal. Default: 10 s. */
+  readonly renewDeadlineMs?: number;
+  /** How often we renew, and at least how long others wait between two looks. Default: 2 s. */
+  readonly retryPeriodMs?: number;
+  /** Monotonic; counts while the process is stopped (SIGSTOP), though not while the machine is suspended. */
+  readonly clock?: Clock;
+  readonly random?: () => number;
+}
+
+/** client-go's: a follower waits between one and 2.2 retry periods, so that followers do not march in step. */
+const JITTER = 1.2;
+
+/** An identity for `LeaderElectorOptions`: readable, and new for every process. */
+export function electorIdentity(hostname: string): string {
+  return `${hostname}_${randomUUID()}`;
+}
+
+/**
+ * Decides by a Lease which one of several processes leads, by the rules of client-go's `tools/leaderelection`.
+ *
+ * Clocks are never compared: a follower measures with its own how long it saw the Lease unchanged, and the leader with
+ * its own how long ago it began the last renewal that worked. The leader gives up first (`renewDeadlineMs` <
+ * `leaseDurationMs`), so as long as clocks run at about the same speed there are never two, whatever answers get lost.
+ */
+export class LeaderElector {
+  /** Resolves when this process leads; stays pending when it never does. */
+  readonly acquired: Promise<void>;
+
+  readonly #lease: LeaseApi;
+  readonly #identity: string;
+  readonly #log: Log;
+  readonly #metrics: KubeMetrics;
+  readonly #leaseDurationMs: number;
+  readonly #renewDeadlineMs: number;
+  readonly #retryPeriodMs: number;
+  readonly #clock: Clock;
+  readonly #random: () => number;
+
+  readonly #acquired: PromiseWithResolvers<void> = Promise.withResolvers();
+  readonly #lost = new AbortController();
+  /** What the others do, as we saw it: the record, and when it last changed. */
+  #observed: { readonly record: LeaseSpec; readonly at: number } | undefined;
+  /** What we hold: the Lease as we last wrote it, and when we began to write it. */
+  #held: { readonly lease: Lease; readonly since: number } | undefined;
+  /** A write of ours is there, or may be: its answer never came. */
+  #mayHold = false;
+  #cancelDeadline: () => void = () => {};
+
+  /** @throws BallastError `InvalidConfig` when the three times do not fit together. */
+  constructor(options: LeaderElectorOptions) {
+    this.#lease = options.lease;
+    this.#identity = options.identity;
+    this.#log = options.log.child({ lease: options.lease.key, identity: options.identity });
+    this.#metrics = options.metrics;
+    this.#leaseDurationMs = options.leaseDurationMs ?? 15_000;
+    this.#renewDeadlineMs = options.renewDeadlineMs ?? 10_000;
+    this.#retryPeriodMs = options.retryPeriodMs ?? 2_000;
+    this.#clock = options.clock ?? systemClock;
+    this.#random = options.random ?? Math.random;
+    this.acquired = this.#acquired.promise;
+    this.#checkOptions();
+    this.#showLeading(false);
+  }
+
+  /** Aborts, with a `NotLeader` error as its reason, when this process leads no longer; it never leads again. */
+  get lost(): AbortSignal {
+    return this.#lost.signal;
+  }
+
+  /** Whether this process leads now, by its last renewal and its own clock. */
+  get isLeader(): boolean {
+    return this.#held !== undefined && this.#clock.now() - this.#held.since <= this.#renewDeadlineMs;
+  }
+
+  /**
+   * To be called before every external write. A process that slept through its deadline learns it here, before any of
+   * its timers had a chance to fire.
+   * @throws BallastError `NotLeader`
+   */
+  fence(): void {
+    if (this.isLeader) return;
+    if (this.#held) this.#lose(`the Lease ${this.#lease.key} was not renewed in time`);
+    throw new BallastError('NotLeader', `This process does not hold the Lease ${this.#lease.key}.`);
+  }
+
+  /**
+   * Waits for the Lease, then renews it. Resolves after the signal aborted and the Lease was given back; so abort only
+   * when all work that needs leadership has ended. Call it once.
+   * @throws BallastError `NotLeader` when the Lease was lost.
+   */
+  async run(signal: AbortSignal): Promise<void> {
+    const end = new AbortController();
+    const onAbort = (): void => end.abort(signal.reason);
+    if (signal.aborted) return;
+    signal.addEventListener('abort', onAbort, { once: true });
+    this.lost.addEventListener('abort', () => end.abort(this.lost.reason), { once: true });
+    while (!end.signal.aborted) {
+      await this.#try(end.signal);
+      const waitMs = this.#held ? this.#retryPeriodMs : this.#retryPeriodMs * (1 + JITTER * this.#random());
+      await sleep(this.#clock, waitMs, end.signal).catch(() => {});
+    }
+    signal.removeEventListener('abort', onAbort);
+    if (this.lost.aborted) throw this.lost.reason;
+    await this.#giveBack();
+  }
+
+  /** One attempt to get or keep the Lease; failures are logged, and the next attempt follows. */
+  async #try(signal: AbortSignal): Promise<void> {
+    // Half of the deadline, so that after a request that hangs there is time for another.
+    const limits = { signal, timeoutMs: this.#renewDeadlineMs / 2, clock: this.#clock };
+    try {
+      await withDeadline(limits, (signal) => this.#acquireOrRenew(signal));
+    } catch (error) {
+      if (signal.aborted) return;
+      this.#log.warn({ error }, this.#held ? 'the Lease could not be renewed' : 'the Lease could not be acquired');
+    }
+  }
+
+  async #acquireOrRenew(signal: AbortSignal): Promise<void> {
+    if (this.#held && (await this.#renewUnread(this.#held.lease, signal))) return;
+    const lease = await this.#lease.read(signal);
+    signal.throwIfAborted();
+    if (lease) this.#observe(lease);
+    const holder = lease?.spec?.holderIdentity ?? '';
+    if (holder !== '' && holder !== this.#identity) {
+      if (this.#held) return this.#lose(`the Lease ${this.#lease.key} is held by ${holder}`);
+      if (this.#observedIsValid()) return;
+    }
+    await this.#write(lease, signal);
+  }
+
+  /** Renews without a look first: usually nobody else has written. False when somebody has. */
+  async #renewUnread(lease: Lease, signal: AbortSignal): Promise<boolean> {
+    try {
+      await this.#write(lease, signal);
+      return true;
+    } catch (error) {
+      if (isConflict(error) || isNotFound(error)) return false;
+      throw error;
+    }
+  }
+
+  async #write(previous: Lease | undefined, signal: AbortSignal): Promise<void> {
+    const since = this.#clock.now();
+    const holder = { identity: this.#identity, leaseDurationMs: this.#leaseDurationMs, now: new Date() };
+    const record = heldRecord(previous?.spec, holder);
+    const mightHaveHeld = this.#mayHold;
+    this.#mayHold = true;
+    try {
+      const write = previous ? this.#lease.update(previous, record, signal) : this.#lease.create(record, signal);
+      this.#adopt(await write, since);
+    } catch (error) {
+      // Only a refusal is certain to have changed nothing: after a 5xx or a broken connection we may hold the Lease.
+      if (error instanceof ApiError && error.httpStatus < 500) this.#mayHold = mightHaveHeld;
+      throw error;
+    }
+  }
+
+  /** Counts from the beginning of the write: the others cannot have seen it before. */
+  #adopt(lease: Lease, since: number): void {
+    const left = this.#renewDeadlineMs - (this.#clock.now() - since);
+    if (this.lost.aborted || left <= 0) return;
+    const isNew = this.#held === undefined;
+    this.#held = { lease, since };
+    this.#cancelDeadline();
+    this.#cancelDeadline = this.#clock.after(left, () => {
+      this.#lose(`the Lease ${this.#lease.key} could not be renewed within ${this.#renewDeadlineMs} ms`);
+    });
+    if (!isNew) return;
+    this.#showLeading(true);
+    this.#log.info({}, 'this process leads');
+    this.#acquired.resolve();
+  }
+
+  #lose(reason: string): void {
+    if (this.lost.aborted) return;
+    this.#endLeading(new BallastError('NotLeader', `${reason[0]?.toUpperCase()}${reason.slice(1)}.`));
+    this.#log.error({ error: this.lost.reason }, 'this process leads no longer');
+  }
+
+  #endLeading(reason: BallastError): void {
+    this.#cancelDeadline();
+    this.#held = undefined;
+    this.#showLeading(false);
+    this.#lost.abort(reason);
+  }
+
+  #observe(lease: Lease): void {
+    const record = lease.spec ?? {};
+    if (this.#observed && isDeepStrictEqual(this.#observed.record, record)) return;
+    if (this.#observed?.record.holderIdentity !== record.holderIdentity) {
+      this.#log.info({ holder: record.holderIdentity ?? '' }, 'the Lease has another holder');
+    }
+    this.#observed = { record, at: this.#clock.now() };
+  }
+
+  /** Whether the holder may still lead, for all we know: its own duration counts, from when we saw it write. */
+  #observedIsValid(): boolean {
+    if (!this.#observed) return false;
+    const { record, at } = this.#observed;
+    const durationMs = (record.leaseDurationSeconds ?? 0) * 1000;
+    return this.#clock.now() < at + durationMs;
+  }
+
+  async #giveBack(): Promise<void> {
+    const held = this.#held?.lease;
+    if (held) this.#endLeading(new BallastError('NotLeader', `The Lease ${this.#lease.key} was given back.`));
+    if (!this.#mayHold) return;
+    const limits = {
+      signal: new AbortController().signal,
+      timeoutMs: this.#renewDeadlineMs / 2,
+      clock: this.#clock,
+    };
+    try {
+      await withDeadline(limits, (signal) => this.#release(held, signal));
+      this.#log.info({}, 'the Lease was given back');
+    } catch (error) {
+      this.#log.warn({ error }, 'the Lease could not be given back; others wait until it expires');
+    }
+  }
+
+  async #release(held: Lease | undefined, signal: AbortSignal): Promise<void> {
+    const lease = held ?? (await this.#lease.read(signal));
+    if (lease?.spec?.holderIdentity !== this.#identity) return;
+    try {
+      await this.#lease.update(lease, releasedRecord(lease.spec, new Date()), signal);
+    } catch (error) {
+      // A renewal that we broke off was carried out after all: once more, from what is there now.
+      if (held && isConflict(error)) return this.#release(undefined, signal);
+      throw error;
+    }
+  }
+
+  #showLeading(leads: boolean): void {
+    this.#metrics.leader.set({ name: this.#lease.key }, leads ? 1 : 0);
+  }
+
+  #checkOptions(): void {
+    const fits =
+      this.#identity !== '' &&
+      this.#leaseDurationMs > this.#renewDeadlineMs &&
+      this.#renewDeadlineMs > this.#retryPeriodMs * JITTER &&
+      this.#retryPeriodMs > 0;
+    if (fits) return;
+    throw new BallastError(
+      'InvalidConfig',
+      `Leader election needs an identity and lease duration (${this.#leaseDurationMs} ms) > renew deadline ` +
+        `(${this.#renewDeadlineMs} ms) > ${JITTER} × retry period (${this.#retryPeriodMs} ms) > 0.`,
+    );
+  }
+}
