@@ -1,5 +1,5 @@
 import { Option, type Command } from 'commander';
-import { CORE_OPTIONS, environmentVariable, type OptionGroup } from '../config/core-options.ts';
+import { CORE_OPTIONS, type OptionGroup } from '../config/core-options.ts';
 import { CONFIG_OPTION, type Raw } from '../config/sources.ts';
 import type { OptionSpec } from '../loadbalancer/options.ts';
 import type { ProviderSettings } from '../config/settings.ts';
@@ -19,6 +19,7 @@ export function addConfigFlags(
     for (const option of options) command.addOption(flagOf(option).helpGroup(`Provider ${name}:`));
   }
   command.addOption(flagOf(CONFIG_OPTION).helpGroup('Other:'));
+  command.addHelpOption(new Option('-h, --help', 'Shows this.').helpGroup('Other:'));
 }
 
 /** No default goes to commander: a flag that was not given leaves room for environment and file. */
@@ -31,12 +32,9 @@ function flagOf(option: OptionSpec): Option {
   return flag;
 }
 
-function describe(option: OptionSpec): string {
-  const notes = [
-    ...(option.default === undefined ? [] : [`default: ${option.default}`]),
-    `env: ${environmentVariable(option.name)}`,
-  ];
-  return `${option.meaning.replaceAll('`', '')} Must be ${option.form.replaceAll('`', '')}. (${notes.join(', ')})`;
+function describe({ meaning, form, default: text }: OptionSpec): string {
+  const notes = [form, ...(text === undefined ? [] : [`default: ${text}`])];
+  return `${meaning} (${notes.join('; ')})`.replaceAll('`', '');
 }
 
 /** The configuration flags that were given, by option name. */

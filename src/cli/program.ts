@@ -2,7 +2,10 @@ import { Command } from 'commander';
 import type { CliContext, CommandContext } from './context.ts';
 import { EXIT } from './exit-codes.ts';
 import { describeFailure } from './failure.ts';
+import { addControllerCommand } from './controller.ts';
 import { addVersionCommand } from './version.ts';
+
+const HELP_WIDTH = 110;
 
 /** Runs the command line to its end and gives the exit code; everything that went wrong has been printed by then. */
 export async function runCli(argv: readonly string[], context: CliContext): Promise<number> {
@@ -36,8 +39,17 @@ export function createProgram(context: CommandContext): Command {
   const program = new Command('ballast')
     .description('Gives Kubernetes Services of type LoadBalancer an address that answers.')
     .showSuggestionAfterError(false)
-    .configureOutput({ writeOut: context.stdout, writeErr: context.stderr, outputError: () => {} })
+    .configureOutput({
+      writeOut: context.stdout,
+      writeErr: context.stderr,
+      outputError: () => {},
+      getOutHelpWidth: () => Math.min(process.stdout.columns ?? HELP_WIDTH, HELP_WIDTH),
+      getErrHelpWidth: () => Math.min(process.stderr.columns ?? HELP_WIDTH, HELP_WIDTH),
+    })
+    // Without what commander adds by itself: the descriptions say what is the default.
+    .configureHelp({ optionDescription: (option) => option.description })
     .addHelpText('after', `${EXAMPLES}\n\n${exitCodes()}`);
+  addControllerCommand(program, context);
   addVersionCommand(program, context);
   return program;
 }

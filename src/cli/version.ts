@@ -20,5 +20,7 @@ export function addVersionCommand(program: Command, { version, providers, stdout
 
 /** `-o text|json`. */
 export function outputOption(): Option {
-  return new Option('-o, --output <form>', 'How to print the answer.').choices(['text', 'json']).default('text');
+  return new Option('-o, --output <form>', 'How to print the answer (text or json; default: text).')
+    .choices(['text', 'json'])
+    .default('text');
 }

@@ -1,13 +1,13 @@
-import type { KubeClient } from '../../kube/client.ts';
-import type { KubeMetrics } from '../../kube/metrics.ts';
-import { Reflector } from '../../kube/reflector.ts';
-import { ENDPOINT_SLICES, NODES, SERVICES } from '../../kube/resources.ts';
-import { Store } from '../../kube/store.ts';
-import { trimEndpointSlice, trimNode, trimService } from '../../kube/trim.ts';
-import type { EndpointSlice, Node, Service } from '../../kube/wire.ts';
-import type { Component } from '../../runtime/manager.ts';
-import { sliceOwners, type Stores } from '../../service/ports.ts';
-import type { Log } from '../../telemetry/log.ts';
+import type { KubeClient } from '../kube/client.ts';
+import type { KubeMetrics } from '../kube/metrics.ts';
+import { Reflector } from '../kube/reflector.ts';
+import { ENDPOINT_SLICES, NODES, SERVICES } from '../kube/resources.ts';
+import { Store } from '../kube/store.ts';
+import { trimEndpointSlice, trimNode, trimService } from '../kube/trim.ts';
+import type { EndpointSlice, Node, Service } from '../kube/wire.ts';
+import type { Component } from '../runtime/manager.ts';
+import { sliceOwners, type Stores } from '../service/ports.ts';
+import type { Log } from '../telemetry/log.ts';
 
 export interface WatchedStores {
   readonly stores: Stores;

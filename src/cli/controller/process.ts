@@ -1,0 +1,111 @@
+/** Puts the parts of the controller process together. */
+import { hostname, networkInterfaces } from 'node:os';
+import type { Registry } from 'prom-client';
+import type { Config } from '../../config/settings.ts';
+import { EventRecorder } from '../../kube/events.ts';
+import { electorIdentity, LeaderElector } from '../../kube/leaderelection.ts';
+import { leaseApi } from '../../kube/leaseapi.ts';
+import type { Provider } from '../../loadbalancer/provider.ts';
+import { systemClock } from '../../runtime/clock.ts';
+import { Manager, type Component } from '../../runtime/manager.ts';
+import { untilAborted } from '../../runtime/wait.ts';
+import { claimRules } from '../../service/config.ts';
+import { ServiceController } from '../../service/controller.ts';
+import { createServiceWriter } from '../../service/kubewriter.ts';
+import { registerServiceMetrics } from '../../service/metrics.ts';
+import { HealthServer } from '../../telemetry/health.ts';
+import type { Log } from '../../telemetry/log.ts';
+import type { Cluster } from '../cluster.ts';
+import { serviceConfig } from '../service-config.ts';
+import { watchStores } from '../stores.ts';
+import { serviceEvents } from './events.ts';
+
+export interface ProcessInput {
+  readonly config: Config;
+  readonly cluster: Cluster;
+  readonly providers: readonly Provider[];
+  readonly log: Log;
+  readonly registry: Registry;
+}
+
+/**
+ * Runs the controller until the signal aborts and everything has ended. Rejects when a part fails, when the Lease is
+ * lost, or when something does not end in time.
+ */
+export async function runProcess(input: ProcessInput, signal: AbortSignal): Promise<void> {
+  const { config, cluster, log } = input;
+  const client = cluster.connect();
+  // Its own connections: a renewal never waits behind a list of ten thousand Services.
+  const leaseClient = cluster.connect();
+  const elector =
+    config.leaderElection &&
+    new LeaderElector({
+      ...config.leaderElection,
+      lease: leaseApi(leaseClient, config.leaderElection),
+      identity: electorIdentity(hostname()),
+      log,
+      metrics: cluster.metrics,
+    });
+  const recorder = new EventRecorder({ client, log, metrics: cluster.metrics, instance: hostname() });
+  const watched = watchStores(client, log, cluster.metrics);
+  const service = serviceConfig(config);
+  const metrics = registerServiceMetrics(input.registry);
+  const controllers = input.providers.map(
+    (provider) =>
+      new ServiceController({
+        provider,
+        rules: claimRules(service, input.providers),
+        stores: watched.stores,
+        writer: createServiceWriter(client),
+        events: serviceEvents(recorder),
+        fence: () => elector?.fence(),
+        config: service,
+        clock: systemClock,
+        log,
+        metrics,
+      }),
+  );
+  const manager = new Manager({
+    clock: systemClock,
+    log,
+    stopTimeoutMs: config.shutdownTimeoutMs,
+    ...(elector && { leadership: elector }),
+  });
+  const health = config.metricsAddress && healthServer(input, manager);
+  // Ended in the reverse order: work first, then what it needs, and the Lease last.
+  const components: readonly Component[] = [
+    ...(elector ? [{ name: 'leader-election', start: (end: AbortSignal) => elector.run(end) }] : []),
+    { name: 'events', start: (end) => recorder.run(end) },
+    ...watched.components,
+    ...(health ? [health] : []),
+    ...controllers.map((controller) => serviceComponent(controller, watched.synced)),
+  ];
+  for (const component of components) manager.add(component);
+  try {
+    await manager.run(signal);
+  } finally {
+    await Promise.all([client.close(), leaseClient.close()]);
+  }
+}
+
+function serviceComponent(controller: ServiceController, synced: Promise<unknown>): Component {
+  return {
+    name: `services-${controller.provider.name}`,
+    needsLeadership: true,
+    async start(signal) {
+      await Promise.race([synced, untilAborted(signal)]);
+      if (!signal.aborted) await controller.start(signal);
+    },
+  };
+}
+
+function healthServer({ config, log, registry }: ProcessInput, manager: Manager): HealthServer {
+  const { host = everyAddress(), port = 0 } = config.metricsAddress ?? {};
+  return new HealthServer({ host, port, log, registry, ready: () => manager.checks() });
+}
+
+/** `::` takes IPv4 as well, but does not exist where IPv6 is off. */
+function everyAddress(): string {
+  const addresses = Object.values(networkInterfaces()).flatMap((entries) => entries ?? []);
+  return addresses.some(({ family }) => family === 'IPv6') ? '::' : '0.0.0.0';
+}

@@ -1,0 +1,34 @@
+import { fileURLToPath } from 'node:url';
+import { PROVIDERS } from '#providers/registry';
+import { loadConfig } from '#src/config';
+import { providerSettings } from '#src/cli/context';
+import { buildProviders } from '#src/cli/providers';
+import { registerKubeMetrics } from '#src/kube/metrics';
+import { registerServiceMetrics } from '#src/service/metrics';
+import { createLog } from '#src/telemetry/log';
+import { createMetrics } from '#src/telemetry/metrics';
+import { errorTable, exitCodeTable, metricTable, optionTables, settingTable } from './tables.ts';
+
+/** The page that lists everything a user can set or see. */
+export const REFERENCE: string = fileURLToPath(new URL('../../docs/reference.md', import.meta.url));
+
+/** Every generated part of the page, by name. */
+export async function referenceTables(): Promise<Readonly<Record<string, string>>> {
+  const registry = createMetrics({ version: '0.0.0' });
+  registerKubeMetrics(registry);
+  registerServiceMetrics(registry);
+  const names = Object.keys(PROVIDERS).join(',');
+  const loaded = await loadConfig({
+    flags: { providers: names },
+    env: {},
+    providers: providerSettings({ providers: PROVIDERS }),
+  });
+  await buildProviders({ loaded, definitions: PROVIDERS, log: createLog('silent'), registry });
+  return {
+    'exit-codes': exitCodeTable(),
+    options: optionTables(PROVIDERS),
+    settings: settingTable(),
+    errors: errorTable(),
+    metrics: await metricTable(registry),
+  };
+}
