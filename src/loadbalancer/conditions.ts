@@ -60,14 +60,14 @@ export function answersOf(input: AnswerInput): readonly Answer[] {
   return [accepted, programmed, ready(input, accepted)];
 }
 
-function accept({ provider, member, refusals, warnings }: AnswerInput): Answer {
+function accept({ provider, member, refusals, failures, warnings }: AnswerInput): Answer {
   const nothingLeft = member === undefined || member.listeners.every((listener) => isRefused(listener, refusals));
   const blamed = refusals.filter(({ code }) => INPUT_CODES.has(code));
   const refused = blamed.filter(({ listener }) => listener === undefined);
   const reasons = refused.length > 0 ? refused : nothingLeft ? blamed : [];
   const [first] = reasons;
   if (first) return { type: ACCEPTED, status: 'False', reason: first.code, message: sentences(reasons) };
-  if (member === undefined && refusals.length === 0) {
+  if (member === undefined && refusals.length + failures.length === 0) {
     return { type: ACCEPTED, status: 'False', reason: 'NoPorts', message: 'The Service has no port; add one.' };
   }
   const message = [`The provider ${provider} takes this Service.`, ...warnings].join(' ');
@@ -124,8 +124,8 @@ function listed(parts: readonly string[], separator = ', '): string {
 }
 
 /**
- * The Service's conditions with our answers in them: foreign ones untouched and in place, ours with the time of the
- * last change of status (`meta/v1` Condition).
+ * The Service's conditions with these answers in them: others untouched and in place, these with the time of the last
+ * change of status (`meta/v1` Condition).
  */
 export function mergeConditions(service: Service, answers: readonly Answer[], now: string): readonly Condition[] {
   const present = currentConditions(service);
@@ -138,12 +138,17 @@ export function mergeConditions(service: Service, answers: readonly Answer[], no
       return [answer.type, { ...answer, ...observed, lastTransitionTime }];
     }),
   );
-  const kept = present.flatMap((condition) => {
+  const kept = present.map((condition) => {
     const replacement = fresh.get(condition.type);
     fresh.delete(condition.type);
-    return replacement ?? (OURS.includes(condition.type) ? [] : condition);
+    return replacement ?? condition;
   });
   return [...kept, ...fresh.values()];
+}
+
+/** The Service's conditions without ours. */
+export function foreignConditions(service: Service): readonly Condition[] {
+  return currentConditions(service).filter(({ type }) => !OURS.includes(type));
 }
 
 /** The conditions that the Service's status shows now. */

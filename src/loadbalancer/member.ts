@@ -53,6 +53,7 @@ export function admit(service: Service, context: AdmissionContext): Admission {
     endpointNodes: local ? endpointNodesOf(service, context.endpointSlicesOf(service)) : undefined,
     affinitySeconds: affinityOf(service),
     sourceRanges: ranges.value,
+    requestedAddresses: addresses.value.map(({ text }) => text),
     settings: settings.value,
   };
   return {

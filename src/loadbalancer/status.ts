@@ -5,6 +5,7 @@ import {
   answersOf,
   currentCondition,
   currentConditions,
+  foreignConditions,
   mergeConditions,
   sameConditions,
   type Answer,
@@ -93,7 +94,9 @@ export function statusFields(service: Service, status: MemberStatus, now: string
 
 /** The fields that take everything of ours out of the status; undefined when nothing of it is there. */
 export function clearedStatusFields(service: Service): StatusFields | undefined {
-  return statusFields(service, { ingress: [], answers: [] }, '');
+  const conditions = foreignConditions(service);
+  const clear = currentIngress(service).length === 0 && conditions.length === currentConditions(service).length;
+  return clear ? undefined : fieldsOf([], conditions);
 }
 
 function fieldsOf(ingress: readonly Ingress[], conditions: readonly Condition[]): StatusFields {

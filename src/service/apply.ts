@@ -1,0 +1,53 @@
+import type { BallastError } from '../errors.ts';
+import { listenerKey } from '../loadbalancer/model.ts';
+import type { Plan, PlanStep, Provider, ProviderContext } from '../loadbalancer/provider.ts';
+import { failureOf } from './failure.ts';
+import type { ServiceMetrics } from './metrics.ts';
+import type { Fence } from './ports.ts';
+
+export interface ApplyOptions {
+  readonly provider: Provider;
+  readonly context: ProviderContext;
+  readonly fence: Fence;
+  readonly metrics: Pick<ServiceMetrics, 'steps'>;
+}
+
+export interface StepFailure {
+  readonly step: PlanStep;
+  readonly error: BallastError;
+}
+
+/**
+ * Applies the steps in order. A failing step skips the later ones of its listener and lets the others go on; one
+ * without a listener ends the plan. The end of leadership or of the signal ends everything by a throw.
+ */
+export async function applySteps(plan: Plan, options: ApplyOptions): Promise<readonly StepFailure[]> {
+  const { provider, context, fence, metrics } = options;
+  const failures: StepFailure[] = [];
+  const count = (step: PlanStep, outcome: 'applied' | 'failed' | 'skipped'): void =>
+    metrics.steps.inc({ provider: provider.name, kind: step.kind, outcome });
+  const stopsAt = (step: PlanStep): boolean =>
+    failures.some(
+      ({ step: { listener } }) =>
+        listener === undefined || (step.listener !== undefined && listenerKey(listener) === listenerKey(step.listener)),
+    );
+  for (const step of plan.steps) {
+    if (stopsAt(step)) {
+      count(step, 'skipped');
+      continue;
+    }
+    context.signal.throwIfAborted();
+    fence();
+    try {
+      await provider.apply(step, context);
+      count(step, 'applied');
+      context.log.info({ step: step.kind, impact: step.impact }, step.summary);
+    } catch (error) {
+      const failure = { step, error: failureOf(error, context.signal) };
+      failures.push(failure);
+      count(step, 'failed');
+      context.log.warn({ step: step.kind, error: failure.error }, `failed: ${step.summary}`);
+    }
+  }
+  return failures;
+}

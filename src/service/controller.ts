@@ -1,0 +1,189 @@
+import type { ClaimRules } from '../loadbalancer/claim.ts';
+import { keyOf, parseKey, type LoadBalancerKey } from '../loadbalancer/identity.ts';
+import { publishedAddressesOf } from '../loadbalancer/member.ts';
+import type { Provider, PublishedLoadBalancer } from '../loadbalancer/provider.ts';
+import { Backoff } from '../runtime/backoff.ts';
+import { sleep, type Clock } from '../runtime/clock.ts';
+import { Controller } from '../runtime/controller.ts';
+import type { Log } from '../telemetry/log.ts';
+import { startAudit } from './audit.ts';
+import { checkServiceConfig, type ServiceConfig } from './config.ts';
+import { Echo } from './echo.ts';
+import { EventRouter } from './enqueue.ts';
+import { failureOf } from './failure.ts';
+import { Ledger } from './ledger.ts';
+import type { ServiceMetrics } from './metrics.ts';
+import { NodeTracker } from './nodetracker.ts';
+import type { EventSink, Fence, ServiceWriter, Stores } from './ports.ts';
+import { Reconciler } from './reconcile.ts';
+import { Roster, type RosterOptions } from './roster.ts';
+import { Waiters } from './waiters.ts';
+import { Writes } from './writes.ts';
+
+export interface ServiceControllerOptions {
+  readonly provider: Provider;
+  /** Whose Services are whose, with every provider that runs in this process. */
+  readonly rules: ClaimRules;
+  /** Synced, and shared with the controllers of the other providers. */
+  readonly stores: Stores;
+  readonly writer: ServiceWriter;
+  readonly events: EventSink;
+  /** Called before every write, inside and outside the cluster. */
+  readonly fence: Fence;
+  readonly config: ServiceConfig;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly metrics: ServiceMetrics;
+  /** The time of day, for conditions. */
+  readonly now?: () => Date;
+  /** From 0 to below 1, for choosing NodePorts. */
+  readonly random?: () => number;
+}
+
+/** How the inventory is tried again at the start; in milliseconds. */
+const INVENTORY_BACKOFF = { initialMs: 500, maxMs: 30_000, jitter: 0.2 };
+
+/** Reconciles the Services of one provider. Follows the stores from its construction on, and acts once started. */
+export class ServiceController {
+  readonly provider: Provider;
+  readonly #options: ServiceControllerOptions;
+  readonly #claims: RosterOptions;
+  readonly #roster: Roster;
+  readonly #ledger = new Ledger();
+  readonly #waiters = new Waiters();
+  readonly #nodes: NodeTracker;
+  readonly #router: EventRouter;
+  readonly #reconciler: Reconciler;
+  readonly #controller: Controller<LoadBalancerKey>;
+  #state: 'following' | 'opened' | 'started' = 'following';
+
+  /** Throws a RangeError when the configuration makes no sense. */
+  constructor(options: ServiceControllerOptions) {
+    checkServiceConfig(options.config);
+    const { provider, rules, stores, config, clock, metrics, fence } = options;
+    const echo = new Echo();
+    const enqueue = (key: LoadBalancerKey): void => this.#enqueue(key);
+    this.provider = provider;
+    this.#options = options;
+    this.#claims = { provider: provider.name, rules, allowedGroups: config.allowedGroups };
+    this.#roster = new Roster(this.#claims);
+    this.#nodes = new NodeTracker(stores.nodes, clock, () => this.#enqueueAll());
+    this.#router = new EventRouter({ stores, roster: this.#roster, ledger: this.#ledger, echo, enqueue });
+    this.#reconciler = new Reconciler({
+      ...options,
+      claims: this.#claims,
+      roster: this.#roster,
+      ledger: this.#ledger,
+      waiters: this.#waiters,
+      nodes: () => this.#nodes.current,
+      writes: new Writes({ provider: provider.name, writer: options.writer, fence, echo, metrics }),
+      enqueue,
+      now: () => (options.now?.() ?? new Date()).toISOString().replace(/\.\d+Z$/, 'Z'),
+      random: options.random ?? Math.random,
+    });
+    this.#controller = new Controller({
+      name: `service/${provider.name}`,
+      reconcile: (key, context) => this.#reconciler.reconcile(key, context),
+      workers: config.workers,
+      clock,
+      log: options.log,
+      metrics: metrics.controller,
+    });
+    provider.onChange((id) => this.#onProviderChange(keyOf(id)));
+  }
+
+  /** Every load balancer that some Service asks for or that exists outside, as far as is known. */
+  keys(): readonly LoadBalancerKey[] {
+    return [...new Set([...this.#roster.keys(), ...this.#ledger.keys()])];
+  }
+
+  /**
+   * Tells the provider which addresses are in use and learns from it what exists outside. Writes nothing. Tries until
+   * it works or the signal aborts. Needed once before `planFor`; `start` does it by itself. The stores must have synced.
+   */
+  async open(signal: AbortSignal): Promise<void> {
+    if (this.#state !== 'following') return;
+    this.provider.restore(publishedBy(this.#roster));
+    for (const { id, members } of await this.#inventory(signal)) this.#ledger.observed(keyOf(id), members);
+    this.#state = 'opened';
+  }
+
+  /**
+   * Works until the signal aborts: looks at every load balancer, then follows the events. Resolves when everything
+   * that it started has ended. May be called once, by the leader. Rejects when the provider's own work fails.
+   */
+  async start(signal: AbortSignal): Promise<void> {
+    const { clock, config, metrics } = this.#options;
+    const stop = new AbortController();
+    const ending = AbortSignal.any([signal, stop.signal]);
+    await this.open(signal);
+    this.#state = 'started';
+    this.#enqueueAll();
+    const endAudit = startAudit({
+      periodMs: config.resyncMs,
+      clock,
+      keys: () => this.keys(),
+      enqueue: (key) => this.#enqueue(key),
+    });
+    const unwatch = metrics.watch({ provider: this.provider.name, loadBalancers: () => this.#ledger.size });
+    try {
+      await Promise.all([this.provider.run(ending), this.#controller.run(ending)]);
+    } finally {
+      stop.abort();
+      endAudit();
+      unwatch();
+      this.close();
+    }
+  }
+
+  /** Stops following the stores. */
+  close(): void {
+    this.#router.stop();
+    this.#nodes.stop();
+  }
+
+  #enqueue(key: LoadBalancerKey): void {
+    if (this.#state === 'started') this.#controller.queue.add(key);
+  }
+
+  #enqueueAll(): void {
+    for (const key of this.keys()) this.#enqueue(key);
+  }
+
+  /** Whatever has changed by itself may also have set free what others wait for. */
+  #onProviderChange(key: LoadBalancerKey): void {
+    this.#enqueue(key);
+    for (const waiting of this.#waiters.others(key)) this.#enqueue(waiting);
+  }
+
+  async #inventory(signal: AbortSignal): ReturnType<Provider['inventory']> {
+    const { clock, log } = this.#options;
+    const backoff = new Backoff(INVENTORY_BACKOFF);
+    for (;;) {
+      signal.throwIfAborted();
+      try {
+        return await this.provider.inventory({ signal, log });
+      } catch (error) {
+        const failure = failureOf(error, signal);
+        const waitMs = backoff.next();
+        log.warn({ provider: this.provider.name, error: failure, waitMs }, 'taking the inventory failed; trying again');
+        await sleep(clock, waitMs, signal);
+      }
+    }
+  }
+}
+
+/** What the status of this provider's Services shows, by load balancer. */
+function publishedBy(roster: Roster): readonly PublishedLoadBalancer[] {
+  const byKey = new Map<LoadBalancerKey, Set<string>>();
+  for (const { key, service } of roster.parts()) {
+    const addresses = publishedAddressesOf(service);
+    if (addresses.length > 0) byKey.set(key, new Set([...(byKey.get(key) ?? []), ...addresses]));
+  }
+  return [...byKey].map(([key, addresses]) => ({ id: parseKey(key), addresses: [...addresses] }));
+}
+
+/** The controller of one provider's Services; `options` as in the constructor. */
+export function createServiceController(options: ServiceControllerOptions): ServiceController {
+  return new ServiceController(options);
+}

@@ -1,0 +1,333 @@
+import { BallastError } from '../errors.ts';
+import type { Service } from '../kube/wire.ts';
+import { PROGRAMMED, currentCondition } from '../loadbalancer/conditions.ts';
+import { buildDesired, type DesiredResult } from '../loadbalancer/desired.ts';
+import { parseKey, type LoadBalancerKey } from '../loadbalancer/identity.ts';
+import type { LoadBalancerId, NodeSet } from '../loadbalancer/model.ts';
+import type { Plan, Provider } from '../loadbalancer/provider.ts';
+import type { ReconcileContext } from '../runtime/controller.ts';
+import type { Result } from '../runtime/outcome.ts';
+import { DELETING, ENSURING, UPDATED, type Announcement } from './announce.ts';
+import { applySteps, type StepFailure } from './apply.ts';
+import type { ServiceConfig } from './config.ts';
+import { decide, mayPass, problemsByMember, shapesOf, worstOf } from './decide.ts';
+import { failureOf } from './failure.ts';
+import { hasFinalizer } from './finalizers.ts';
+import { gather } from './gather.ts';
+import { Leavers } from './leavers.ts';
+import type { Ledger } from './ledger.ts';
+import type { ServiceMetrics } from './metrics.ts';
+import { keyName, type EventSink, type Fence, type Stores } from './ports.ts';
+import { needsPreparation, prepareService, type MemberFailure, type PrepareOptions } from './prepare.ts';
+import { partOf, type Roster, type RosterOptions } from './roster.ts';
+import { StatusWriter } from './statuswriter.ts';
+import type { Waiters } from './waiters.ts';
+import type { Writes } from './writes.ts';
+
+export interface ReconcilerOptions {
+  readonly provider: Provider;
+  readonly claims: RosterOptions;
+  readonly config: ServiceConfig;
+  readonly stores: Stores;
+  readonly roster: Roster;
+  readonly ledger: Ledger;
+  readonly waiters: Waiters;
+  readonly nodes: () => NodeSet;
+  readonly writes: Writes;
+  readonly events: EventSink;
+  readonly fence: Fence;
+  readonly metrics: ServiceMetrics;
+  readonly enqueue: (key: LoadBalancerKey) => void;
+  /** The time of day, RFC 3339 with seconds. */
+  readonly now: () => string;
+  /** From 0 to below 1, for choosing NodePorts. */
+  readonly random: () => number;
+}
+
+/** How often to look whether a load balancer that is being removed has gone; in milliseconds. */
+const GONE_POLL_MS = 5_000;
+
+/** What is remembered of a load balancer from one reconcile to the next; only events depend on it. */
+interface Memory {
+  /** What each member asked for. */
+  readonly shapes: ReadonlyMap<string, string>;
+  /** UIDs of the Services of which it was told that their load balancer is being deleted. */
+  readonly deleting: ReadonlySet<string>;
+}
+
+/** The Services that ask for a load balancer, made fit to be served. */
+interface Prepared {
+  /** The newest states we know, of all that still exist. */
+  readonly members: readonly Service[];
+  /** Those that may be served. */
+  readonly servable: readonly Service[];
+  readonly failures: readonly MemberFailure[];
+  readonly writes: number;
+}
+
+/** Everything that one reconcile knows before it acts. */
+interface Work {
+  readonly key: LoadBalancerKey;
+  readonly members: readonly Service[];
+  readonly leaving: readonly Service[];
+  readonly wanted: DesiredResult;
+  readonly plan: Plan;
+}
+
+/** Brings one load balancer of one provider to what its Services ask for: "Flow" in `docs/design.md`. */
+export class Reconciler {
+  readonly #options: ReconcilerOptions;
+  readonly #statuses: StatusWriter;
+  readonly #leavers: Leavers;
+  readonly #memories = new Map<LoadBalancerKey, Memory>();
+
+  constructor(options: ReconcilerOptions) {
+    this.#options = options;
+    this.#statuses = new StatusWriter(options);
+    this.#leavers = new Leavers(options);
+  }
+
+  async reconcile(key: LoadBalancerKey, context: ReconcileContext): Promise<Result> {
+    const { provider, roster, ledger, waiters } = this.#options;
+    const { signal } = context;
+
+    // 1. Gather
+    const gathered = gather(key, roster, ledger);
+
+    // 2. Prepare
+    const prepared = await this.#prepare(parseKey(key), gathered.members, context);
+
+    // 3. Desired
+    const wanted = this.desired(parseKey(key), prepared.servable);
+
+    // 4. Observe
+    const found = await this.#observeOrTell(key, prepared, wanted, context);
+    const heldBefore = ledger.heldBy(key);
+
+    // 5. Plan
+    const { plan, kept } = decide(provider, wanted, uidsOf(prepared.members), found);
+    waiters.note(key, plan.refusals);
+
+    // 6. Apply
+    const leaving = union(gathered.leaving, gather(key, roster, ledger).leaving);
+    const stepFailures = await this.#apply({ key, members: prepared.members, leaving, wanted, plan }, context);
+    const observed = plan.steps.length > 0 ? await this.#observeOrTell(key, prepared, wanted, context) : found;
+
+    // 7. Status
+    const refusals = [...wanted.refusals, ...plan.refusals];
+    const status = wanted.desired && provider.status(wanted.desired, observed);
+    const statuses = await this.#statuses.write({
+      members: prepared.members,
+      desired: wanted.desired,
+      kept,
+      problemsOf: problemsByMember(wanted.desired, refusals, prepared.failures, stepFailures),
+      warnings: wanted.warnings,
+      observed: status,
+      signal,
+    });
+
+    // 8. Release
+    const released = await this.#leavers.seeOff(leaving, stepFailures[0]?.error, signal);
+
+    if (plan.steps.length > 0 && heldBefore.size > 0) this.#wakeWaiters(key);
+    const worst = worstOf([
+      ...[...prepared.failures, ...stepFailures].map(({ error }) => error),
+      ...statuses.errors,
+      ...released.errors,
+      ...refusals.filter(mayPass).map(({ code, message }) => new BallastError(code, message)),
+    ]);
+    if (worst) throw worst;
+    const lingers = wanted.desired === undefined && !kept && ledger.heldBy(key).size > 0;
+    return resultOf({
+      steps: plan.steps.length,
+      writes: prepared.writes + statuses.writes + released.writes,
+      pollAfterMs: lingers ? GONE_POLL_MS : status?.pollAfterMs,
+    });
+  }
+
+  /** What these Services ask for, by the stores. Pure but for reading them. */
+  desired(id: LoadBalancerId, services: readonly Service[], needsNodePorts?: false): DesiredResult {
+    const { provider, stores, config, nodes } = this.#options;
+    return buildDesired({
+      id,
+      services,
+      nodes: nodes(),
+      capabilities: { ...provider.capabilities, ...(needsNodePorts === false && { needsNodePorts }) },
+      allowedGroups: config.allowedGroups,
+      endpointSlicesOf: (service) => stores.endpointSlices.byIndex('service', keyName(service)),
+    });
+  }
+
+  /** The Services that are fit to be served but lack a finalizer or a NodePort. */
+  unprepared(id: LoadBalancerId, members: readonly Service[], signal: AbortSignal): readonly Service[] {
+    const options = this.#prepareOptions(signal);
+    if (!members.some((service) => needsPreparation(service, options))) return [];
+    const { desired } = this.desired(id, members, false);
+    const accepted = new Set(desired?.members.map(({ ref }) => ref.uid));
+    return members.filter((service) => accepted.has(service.metadata.uid) && needsPreparation(service, options));
+  }
+
+  async #prepare(id: LoadBalancerId, members: readonly Service[], { signal }: ReconcileContext): Promise<Prepared> {
+    const { provider, ledger } = this.#options;
+    const options = this.#prepareOptions(signal);
+    const newest = new Map(members.map((service) => [service.metadata.uid, service]));
+    const unservable = new Set<string>();
+    const failures: MemberFailure[] = [];
+    let writes = 0;
+    for (const service of this.unprepared(id, members, signal)) {
+      const { uid } = service.metadata;
+      const result = await prepareService(service, options);
+      if (result.written) writes += 1;
+      failures.push(...result.failures);
+      if (result.service === undefined) {
+        newest.delete(uid);
+        continue;
+      }
+      newest.set(uid, result.service);
+      // What is held already goes on being served: nothing is made that could be left behind unseen.
+      const safe = options.finalizerLater || hasFinalizer(result.service, provider.name);
+      if (!safe && ledger.holdersOf(uid).size === 0) unservable.add(uid);
+    }
+    const present = [...newest.values()];
+    return {
+      members: present,
+      servable: present.filter(({ metadata }) => !unservable.has(metadata.uid)),
+      failures,
+      writes,
+    };
+  }
+
+  #prepareOptions(signal: AbortSignal): PrepareOptions {
+    const { provider, writes, config, stores, claims, random } = this.#options;
+    return {
+      provider: provider.name,
+      writes,
+      needsNodePorts: provider.capabilities.needsNodePorts,
+      finalizerLater: provider.capabilities.inProcess,
+      range: config.nodePortRange,
+      allServices: () => stores.services.list(),
+      random,
+      signal,
+      isMember: (service) => partOf(service, claims)?.kind === 'member',
+    };
+  }
+
+  /** Observes, and puts what is held into the ledger. */
+  async #observe(key: LoadBalancerKey, { signal, log }: ReconcileContext): Promise<unknown> {
+    const { provider, ledger } = this.#options;
+    const observed = await provider.observe(parseKey(key), { signal, log });
+    signal.throwIfAborted();
+    ledger.observed(key, provider.holders(observed));
+    return observed;
+  }
+
+  /**
+   * Observes. Failing that, tells it on the members that have no working load balancer yet; what worked is left as it
+   * was, because not seeing it says nothing about it.
+   */
+  async #observeOrTell(
+    key: LoadBalancerKey,
+    { members }: Prepared,
+    { desired, warnings }: DesiredResult,
+    context: ReconcileContext,
+  ): Promise<unknown> {
+    try {
+      return await this.#observe(key, context);
+    } catch (error) {
+      const { roster, ledger } = this.#options;
+      const failure = failureOf(error, context.signal);
+      const { code, message } = failure;
+      const waiting = members.filter((service) => currentCondition(service, PROGRAMMED)?.status !== 'True');
+      await this.#statuses.write({
+        members: waiting.filter(({ metadata }) => desired?.members.some(({ ref }) => ref.uid === metadata.uid)),
+        desired,
+        kept: false,
+        problemsOf: () => ({ refusals: [], failures: [{ code, message }] }),
+        warnings,
+        observed: undefined,
+        signal: context.signal,
+      });
+      const { leaving } = gather(key, roster, ledger);
+      const held = leaving.filter(({ metadata }) => ledger.holdersOf(metadata.uid).size > 0);
+      await this.#leavers.seeOff(held, failure, context.signal);
+      throw error;
+    }
+  }
+
+  async #apply(work: Work, { signal, log }: ReconcileContext): Promise<readonly StepFailure[]> {
+    const { provider, ledger, fence, metrics } = this.#options;
+    const { key, plan, wanted } = work;
+    let failures: readonly StepFailure[] = [];
+    if (plan.steps.length > 0) {
+      this.#announceBefore(work);
+      ledger.expected(key, wanted.desired?.members.map(({ ref }) => ref.uid) ?? []);
+      failures = await applySteps(plan, { provider, context: { signal, log }, fence, metrics });
+      if (failures.length === 0) this.#announceUpdates(work);
+    }
+    this.#remember(work);
+    return failures;
+  }
+
+  #announceBefore({ key, members, leaving, wanted }: Work): void {
+    const served = new Set(wanted.desired?.members.map(({ ref }) => ref.uid));
+    for (const service of members) {
+      const isNew = currentCondition(service, PROGRAMMED) === undefined;
+      if (isNew && served.has(service.metadata.uid)) this.#tell(service, ENSURING);
+    }
+    const told = this.#memories.get(key)?.deleting;
+    const held = this.#options.ledger.heldBy(key);
+    for (const service of leaving) {
+      const { uid } = service.metadata;
+      if (held.has(uid) && !told?.has(uid)) this.#tell(service, DELETING);
+    }
+  }
+
+  /** Tells what was changed because a Service asked for something else than last time. */
+  #announceUpdates({ key, members, wanted }: Work): void {
+    const shapes = shapesOf(wanted.desired);
+    for (const service of members) {
+      const { uid } = service.metadata;
+      const before = this.#memories.get(key)?.shapes.get(uid);
+      const changed = before !== undefined && shapes.has(uid) && shapes.get(uid) !== before;
+      if (changed && currentCondition(service, PROGRAMMED)?.status === 'True') this.#tell(service, UPDATED);
+    }
+  }
+
+  #remember({ key, leaving, wanted }: Work): void {
+    const shapes = shapesOf(wanted.desired);
+    if (shapes.size + leaving.length === 0) this.#memories.delete(key);
+    else this.#memories.set(key, { shapes, deleting: uidsOf(leaving) });
+  }
+
+  #tell(service: Service, { type, reason, message }: Announcement): void {
+    this.#options.events.record(service, type, reason, message);
+  }
+
+  /** Something may have been let go of that others wait for. */
+  #wakeWaiters(key: LoadBalancerKey): void {
+    for (const waiting of this.#options.waiters.others(key)) this.#options.enqueue(waiting);
+  }
+}
+
+function uidsOf(services: readonly Service[]): ReadonlySet<string> {
+  return new Set(services.map(({ metadata }) => metadata.uid));
+}
+
+function union(a: readonly Service[], b: readonly Service[]): readonly Service[] {
+  const known = uidsOf(a);
+  return [...a, ...b.filter(({ metadata }) => !known.has(metadata.uid))];
+}
+
+interface Done {
+  readonly steps: number;
+  readonly writes: number;
+  readonly pollAfterMs: number | undefined;
+}
+
+function resultOf({ steps, writes, pollAfterMs }: Done): Result {
+  const changed = steps + writes > 0;
+  if (pollAfterMs !== undefined) {
+    return { kind: 'requeue', afterMs: pollAfterMs, reason: 'the provider is still at work', changed };
+  }
+  return changed ? { kind: 'done', changed, detail: `${steps} steps, ${writes} writes` } : { kind: 'done' };
+}

@@ -1,0 +1,109 @@
+import type { Service } from '../kube/wire.ts';
+import { claimOf, type ClaimRules } from '../loadbalancer/claim.ts';
+import { assignmentOf, type AllowedGroups } from '../loadbalancer/group.ts';
+import { keyOf, type LoadBalancerKey } from '../loadbalancer/identity.ts';
+import { hasFinalizer } from './finalizers.ts';
+import { keyName } from './ports.ts';
+
+export interface RosterOptions {
+  readonly provider: string;
+  readonly rules: ClaimRules;
+  readonly allowedGroups: AllowedGroups;
+}
+
+/**
+ * A Service's part with one provider: `member` of the load balancer it asks for; or `leaving`, which it is once it has
+ * our finalizer but is not ours any more, or is being deleted.
+ */
+export interface Part {
+  readonly kind: 'member' | 'leaving';
+  readonly key: LoadBalancerKey;
+  readonly service: Service;
+}
+
+/** The part of a Service; undefined when it is none of the provider's business. */
+export function partOf(service: Service, { provider, rules, allowedGroups }: RosterOptions): Part | undefined {
+  const claimed = claimOf(service, rules).provider === provider;
+  if (claimed && service.metadata.deletionTimestamp === undefined) {
+    return { kind: 'member', key: keyOf(assignmentOf(service, allowedGroups).id), service };
+  }
+  if (!hasFinalizer(service, provider)) return undefined;
+  const { namespace = '', name } = service.metadata;
+  return { kind: 'leaving', key: keyOf({ kind: 'service', namespace, name }), service };
+}
+
+const NONE: ReadonlySet<never> = new Set();
+
+/** All parts of one provider, by load balancer and by UID: what the store says, looked up the other way round. */
+export class Roster {
+  readonly #options: RosterOptions;
+  readonly #parts = new Map<string, Part>();
+  readonly #names = new Map<LoadBalancerKey, Set<string>>();
+  readonly #byUid = new Map<string, Part>();
+
+  constructor(options: RosterOptions) {
+    this.#options = options;
+  }
+
+  /** Takes in the new state of a Service, or its absence; gives the load balancers that it is and was part of. */
+  update(service: Service, present: boolean): readonly LoadBalancerKey[] {
+    const name = keyName(service);
+    const before = this.#parts.get(name);
+    const after = present ? partOf(service, this.#options) : undefined;
+    if (before) this.#remove(name, before);
+    if (after) this.#add(name, after);
+    return [...new Set([before?.key, after?.key])].filter((key) => key !== undefined);
+  }
+
+  /** The Services that ask for this load balancer, in no order. */
+  members(key: LoadBalancerKey): readonly Service[] {
+    return this.#services(key, 'member');
+  }
+
+  /** The Services that are leaving and stand under this key. */
+  leaving(key: LoadBalancerKey): readonly Service[] {
+    return this.#services(key, 'leaving');
+  }
+
+  /** The part of the Service with this UID. */
+  byUid(uid: string): Part | undefined {
+    return this.#byUid.get(uid);
+  }
+
+  /** The part of the Service `namespace/name`. */
+  byName(name: string): Part | undefined {
+    return this.#parts.get(name);
+  }
+
+  /** Every load balancer that some Service is part of. */
+  keys(): Iterable<LoadBalancerKey> {
+    return this.#names.keys();
+  }
+
+  parts(): Iterable<Part> {
+    return this.#parts.values();
+  }
+
+  #services(key: LoadBalancerKey, kind: Part['kind']): readonly Service[] {
+    return [...(this.#names.get(key) ?? NONE)].flatMap((name) => {
+      const part = this.#parts.get(name);
+      return part?.kind === kind ? part.service : [];
+    });
+  }
+
+  #add(name: string, part: Part): void {
+    this.#parts.set(name, part);
+    this.#byUid.set(part.service.metadata.uid, part);
+    const names = this.#names.get(part.key);
+    if (names) names.add(name);
+    else this.#names.set(part.key, new Set([name]));
+  }
+
+  #remove(name: string, part: Part): void {
+    this.#parts.delete(name);
+    this.#byUid.delete(part.service.metadata.uid);
+    const names = this.#names.get(part.key);
+    names?.delete(name);
+    if (names?.size === 0) this.#names.delete(part.key);
+  }
+}

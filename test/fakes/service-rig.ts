@@ -1,0 +1,137 @@
+/** A Service controller on real stores, with the API server and the outside world in memory and the clock in hand. */
+import { Registry } from 'prom-client';
+import { Store } from '#src/kube/store';
+import type { EndpointSlice, Node, Service } from '#src/kube/wire';
+import { SERVICE_CONFIG_DEFAULTS, claimRules, type ServiceConfig } from '#src/service/config';
+import { createServiceController, type ServiceController } from '#src/service/controller';
+import { registerServiceMetrics } from '#src/service/metrics';
+import { keyName, sliceOwners, type Fence } from '#src/service/ports';
+import type { Claimant } from '#src/loadbalancer/claim';
+import { node } from './builders.ts';
+import { FakeClock } from './clock.ts';
+import { captureLog, type CapturedLog } from './log.ts';
+import { RecordingProvider, type RecordingOptions } from './recording-provider.ts';
+import { RecordingWorld } from './recording-world.ts';
+import { ServiceApi } from './service-api.ts';
+
+export interface RigOptions {
+  readonly config?: Partial<ServiceConfig>;
+  readonly provider?: RecordingOptions;
+  /** Further providers of the process; their controllers are not run. */
+  readonly others?: readonly Claimant[];
+  /** Nodes to begin with; `node-1` and `node-2` by default. */
+  readonly nodes?: readonly Node[];
+  /** The cluster of another rig, so that two controllers work on it. */
+  readonly cluster?: Rig;
+}
+
+export interface RecordedEvent {
+  readonly service: string;
+  readonly type: string;
+  readonly reason: string;
+  readonly message: string;
+}
+
+const TWO_NODES = [1, 2].map((number) =>
+  node({ metadata: { name: `node-${number}` }, addresses: [`10.0.0.${number}`] }),
+);
+
+export class Rig {
+  readonly clock: FakeClock = new FakeClock();
+  readonly captured: CapturedLog = captureLog();
+  readonly world: RecordingWorld;
+  readonly nodes: Store<Node>;
+  readonly slices: Store<EndpointSlice, 'service'>;
+  readonly api: ServiceApi;
+  readonly events: RecordedEvent[] = [];
+  readonly config: ServiceConfig;
+  provider: RecordingProvider;
+  controller: ServiceController;
+  fence: Fence = () => {};
+  readonly #options: RigOptions;
+  #stop = new AbortController();
+  #running: Promise<unknown> = Promise.resolve();
+
+  constructor(options: RigOptions = {}) {
+    const { log } = this.captured;
+    const { cluster } = options;
+    this.#options = options;
+    this.world = options.provider?.world ?? new RecordingWorld();
+    this.nodes = cluster?.nodes ?? new Store<Node>({ log });
+    this.slices = cluster?.slices ?? new Store<EndpointSlice, 'service'>({ log, indexes: { service: sliceOwners } });
+    this.api = cluster?.api ?? new ServiceApi(new Store<Service>({ log }));
+    this.config = { ...SERVICE_CONFIG_DEFAULTS, defaultProvider: 'recording', ...options.config };
+    if (!cluster) for (const each of options.nodes ?? TWO_NODES) this.nodes.put(each);
+    this.provider = this.#newProvider();
+    this.controller = this.#newController();
+  }
+
+  /** Starts the controller and lets it do what there is to do. */
+  async start(): Promise<void> {
+    this.#stop = new AbortController();
+    this.#running = Promise.allSettled([this.controller.start(this.#stop.signal)]);
+    await this.settle();
+  }
+
+  /** Ends the controller; what it had in memory is lost, the cluster and the world stay. */
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    await this.clock.advance(10_000);
+    await this.#running;
+  }
+
+  /** Another process takes over. Hooks are those of a new provider. */
+  async restart(): Promise<void> {
+    await this.stop();
+    this.api.flush();
+    this.provider = this.#newProvider();
+    this.controller = this.#newController();
+    await this.start();
+  }
+
+  /** Lets the controller work for this long; by default less than a failed key waits. */
+  async settle(ms = 200): Promise<void> {
+    await this.clock.advance(ms);
+  }
+
+  /** `<type> <reason>` of the events about a Service, oldest first. */
+  told(service = 'default/web'): readonly string[] {
+    return this.events.filter((event) => event.service === service).map(({ reason }) => reason);
+  }
+
+  /** `status reason` of our condition of the Service. */
+  condition(name: string, type: 'Accepted' | 'Programmed' | 'Ready'): string | undefined {
+    const condition = this.api.get(name)?.status?.conditions?.find((each) => each.type === `ballast.dev/${type}`);
+    return condition && `${condition.status} ${condition.reason}`;
+  }
+
+  message(name: string, type: 'Accepted' | 'Programmed' | 'Ready'): string {
+    const conditions = this.api.get(name)?.status?.conditions ?? [];
+    return conditions.find((each) => each.type === `ballast.dev/${type}`)?.message ?? '';
+  }
+
+  #newProvider(): RecordingProvider {
+    return new RecordingProvider({ ...this.#options.provider, world: this.world });
+  }
+
+  #newController(): ServiceController {
+    const { provider, config, clock, api, captured } = this;
+    return createServiceController({
+      provider,
+      rules: claimRules(config, [provider, ...(this.#options.others ?? [])]),
+      stores: { services: api.store, nodes: this.nodes, endpointSlices: this.slices },
+      writer: api,
+      events: {
+        record: (service, type, reason, message) =>
+          void this.events.push({ service: keyName(service), type, reason, message }),
+      },
+      fence: () => this.fence(),
+      config,
+      clock,
+      log: captured.log,
+      metrics: registerServiceMetrics(new Registry()),
+      now: () => new Date(Date.UTC(2026, 0, 1) + clock.now()),
+      random: () => 0,
+    });
+  }
+}
