@@ -31,6 +31,13 @@ export async function openSockets(): Promise<readonly string[]> {
   return lists.flat();
 }
 
+/** What waits for clients at one IPv4 address: `80/TCP`, sorted. */
+export async function openAt(address: string): Promise<readonly string[]> {
+  const prefix = `${address}:`;
+  const open = (await openSockets()).filter((socket) => socket.startsWith(prefix));
+  return open.map((socket) => socket.slice(prefix.length)).toSorted();
+}
+
 /** The kernel prints each 32-bit word as the machine holds it; every machine that Node runs Linux on is little-endian. */
 function ipv4(hex: string): string {
   return [...Buffer.from(hex, 'hex')].toReversed().join('.');
