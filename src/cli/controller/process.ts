@@ -11,6 +11,7 @@ import { Manager, type Component } from '../../runtime/manager.ts';
 import { untilAborted } from '../../runtime/wait.ts';
 import { claimRules } from '../../service/config.ts';
 import { ServiceController } from '../../service/controller.ts';
+import { createEventSink } from '../../service/kubeevents.ts';
 import { createServiceWriter } from '../../service/kubewriter.ts';
 import { registerServiceMetrics } from '../../service/metrics.ts';
 import { HealthServer } from '../../telemetry/health.ts';
@@ -18,7 +19,6 @@ import type { Log } from '../../telemetry/log.ts';
 import type { Cluster } from '../cluster.ts';
 import { serviceConfig } from '../service-config.ts';
 import { watchStores } from '../stores.ts';
-import { serviceEvents } from './events.ts';
 
 export interface ProcessInput {
   readonly config: Config;
@@ -57,7 +57,7 @@ export async function runProcess(input: ProcessInput, signal: AbortSignal): Prom
         rules: claimRules(service, input.providers),
         stores: watched.stores,
         writer: createServiceWriter(client),
-        events: serviceEvents(recorder),
+        events: createEventSink(recorder),
         fence: () => elector?.fence(),
         config: service,
         clock: systemClock,
