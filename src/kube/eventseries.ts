@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Draft } from './client.ts';
 import { microTime } from './microtime.ts';
+import { apiVersionOf, EVENTS } from './resources.ts';
 import type { Event } from './wire.ts';
 
 /** The object that an event is about, as `regarding` names it. */
@@ -56,8 +57,8 @@ export interface Reporter {
 export function eventObject(series: EventSeries, reporter: Reporter): Draft<Event> {
   const { ref, details, name, firstAt, lastAt, count } = series;
   return {
-    apiVersion: 'events.k8s.io/v1',
-    kind: 'Event',
+    apiVersion: apiVersionOf(EVENTS),
+    kind: EVENTS.kind,
     metadata: { name, namespace: eventNamespace(ref) },
     eventTime: microTime(firstAt),
     reportingController: reporter.controller,

@@ -1,6 +1,6 @@
 import { isNotFound } from './apierror.ts';
 import type { KubeClient } from './client.ts';
-import { LEASES } from './resources.ts';
+import { apiVersionOf, LEASES } from './resources.ts';
 import type { Lease } from './wire.ts';
 
 export type LeaseSpec = NonNullable<Lease['spec']>;
@@ -35,7 +35,7 @@ export function leaseApi(client: KubeClient, { namespace, name }: LeaseName): Le
       }
     },
     create(spec, signal) {
-      const kind = { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease' };
+      const kind = { apiVersion: apiVersionOf(LEASES), kind: LEASES.kind };
       return client.create(LEASES, { ...kind, metadata: { namespace, name }, spec }, { signal });
     },
     update: (lease, spec, signal) => client.update(LEASES, { ...lease, spec }, { signal }),
