@@ -1,6 +1,8 @@
+import { BallastError } from '../errors.ts';
 import type { ClaimRules } from '../loadbalancer/claim.ts';
 import { keyOf, parseKey, type LoadBalancerKey } from '../loadbalancer/identity.ts';
 import { publishedAddressesOf } from '../loadbalancer/member.ts';
+import { leftOutNodes } from '../loadbalancer/nodes.ts';
 import type { Provider, PublishedLoadBalancer } from '../loadbalancer/provider.ts';
 import { Backoff } from '../runtime/backoff.ts';
 import { sleep, type Clock } from '../runtime/clock.ts';
@@ -10,11 +12,13 @@ import { startAudit } from './audit.ts';
 import { checkServiceConfig, type ServiceConfig } from './config.ts';
 import { Echo } from './echo.ts';
 import { EventRouter } from './enqueue.ts';
+import { explain, type Decision, type Leadership } from './explain.ts';
 import { failureOf } from './failure.ts';
 import { Ledger } from './ledger.ts';
 import type { ServiceMetrics } from './metrics.ts';
 import { NodeTracker } from './nodetracker.ts';
 import type { EventSink, Fence, ServiceWriter, Stores } from './ports.ts';
+import { planReport, type PlanReport, type Preview } from './preview.ts';
 import { Reconciler } from './reconcile.ts';
 import { Roster, type RosterOptions } from './roster.ts';
 import { Waiters } from './waiters.ts';
@@ -116,7 +120,12 @@ export class ServiceController {
     const { clock, config, metrics } = this.#options;
     const stop = new AbortController();
     const ending = AbortSignal.any([signal, stop.signal]);
-    await this.open(signal);
+    try {
+      await this.open(signal);
+    } catch (error) {
+      if (signal.aborted) return this.close();
+      throw error;
+    }
     this.#state = 'started';
     this.#enqueueAll();
     const endAudit = startAudit({
@@ -140,6 +149,47 @@ export class ServiceController {
   close(): void {
     this.#router.stop();
     this.#nodes.stop();
+  }
+
+  /**
+   * The plan that would be applied now. Observes, and writes nothing.
+   * @throws BallastError `NotLeader` before `open`: only who has asked the provider what exists can plan.
+   */
+  async planFor(key: LoadBalancerKey, signal: AbortSignal): Promise<PlanReport> {
+    return planReport(this.provider.name, await this.#preview(key, signal));
+  }
+
+  /**
+   * Every decision about the Service `namespace/name`, in order; undefined when there is no such Service. Of a Service
+   * of another provider it says only that.
+   * @throws BallastError `NotLeader` before `open`, for a Service of this provider.
+   */
+  async explainFor(
+    name: string,
+    signal: AbortSignal,
+    leadership?: Leadership,
+  ): Promise<readonly Decision[] | undefined> {
+    const { stores, rules } = this.#options;
+    const service = stores.services.get(name);
+    if (service === undefined) return undefined;
+    const part = this.#roster.byName(name);
+    return explain(service, {
+      provider: this.provider.name,
+      needsNodePorts: this.provider.capabilities.needsNodePorts,
+      rules,
+      preview: part?.kind === 'member' ? await this.#preview(part.key, signal) : undefined,
+      nodes: this.#nodes.current,
+      leftOut: leftOutNodes(stores.nodes.list()),
+      ...(leadership && { leadership }),
+    });
+  }
+
+  #preview(key: LoadBalancerKey, signal: AbortSignal): Promise<Preview> {
+    if (this.#state === 'following') {
+      const message = 'This replica only follows; ask the one that holds the Lease.';
+      return Promise.reject(new BallastError('NotLeader', message));
+    }
+    return this.#reconciler.preview(key, { signal, log: this.#options.log });
   }
 
   #enqueue(key: LoadBalancerKey): void {

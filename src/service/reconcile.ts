@@ -4,7 +4,7 @@ import { PROGRAMMED, currentCondition } from '../loadbalancer/conditions.ts';
 import { buildDesired, type DesiredResult } from '../loadbalancer/desired.ts';
 import { parseKey, type LoadBalancerKey } from '../loadbalancer/identity.ts';
 import type { LoadBalancerId, NodeSet } from '../loadbalancer/model.ts';
-import type { Plan, Provider } from '../loadbalancer/provider.ts';
+import type { Plan, Provider, ProviderContext } from '../loadbalancer/provider.ts';
 import type { ReconcileContext } from '../runtime/controller.ts';
 import type { Result } from '../runtime/outcome.ts';
 import { DELETING, ENSURING, UPDATED, type Announcement } from './announce.ts';
@@ -19,6 +19,7 @@ import type { Ledger } from './ledger.ts';
 import type { ServiceMetrics } from './metrics.ts';
 import { keyName, type EventSink, type Fence, type Stores } from './ports.ts';
 import { needsPreparation, prepareService, type MemberFailure, type PrepareOptions } from './prepare.ts';
+import type { Preview } from './preview.ts';
 import { partOf, type Roster, type RosterOptions } from './roster.ts';
 import { StatusWriter } from './statuswriter.ts';
 import type { Waiters } from './waiters.ts';
@@ -98,7 +99,7 @@ export class Reconciler {
     const prepared = await this.#prepare(parseKey(key), gathered.members, context);
 
     // 3. Desired
-    const wanted = this.desired(parseKey(key), prepared.servable);
+    const wanted = this.#desired(parseKey(key), prepared.servable);
 
     // 4. Observe
     const found = await this.#observeOrTell(key, prepared, wanted, context);
@@ -145,8 +146,29 @@ export class Reconciler {
     });
   }
 
-  /** What these Services ask for, by the stores. Pure but for reading them. */
-  desired(id: LoadBalancerId, services: readonly Service[], needsNodePorts?: false): DesiredResult {
+  /** What `reconcile` would find and do now. Writes nothing. */
+  async preview(key: LoadBalancerKey, context: ProviderContext): Promise<Preview> {
+    const { provider, roster, ledger } = this.#options;
+    const id = parseKey(key);
+    const { members } = gather(key, roster, ledger);
+    const wanted = this.#desired(id, members);
+    const observed = await provider.observe(id, context);
+    const { plan, kept } = decide(provider, wanted, uidsOf(members), observed);
+    return {
+      key,
+      id,
+      members,
+      leaving: gather(key, roster, ledger).leaving,
+      unprepared: this.#unprepared(id, members, this.#prepareOptions(context.signal)),
+      wanted,
+      plan,
+      kept,
+      status: wanted.desired && provider.status(wanted.desired, observed),
+    };
+  }
+
+  /** What these Services ask for, by the stores. */
+  #desired(id: LoadBalancerId, services: readonly Service[], needsNodePorts?: false): DesiredResult {
     const { provider, stores, config, nodes } = this.#options;
     return buildDesired({
       id,
@@ -159,10 +181,9 @@ export class Reconciler {
   }
 
   /** The Services that are fit to be served but lack a finalizer or a NodePort. */
-  unprepared(id: LoadBalancerId, members: readonly Service[], signal: AbortSignal): readonly Service[] {
-    const options = this.#prepareOptions(signal);
+  #unprepared(id: LoadBalancerId, members: readonly Service[], options: PrepareOptions): readonly Service[] {
     if (!members.some((service) => needsPreparation(service, options))) return [];
-    const { desired } = this.desired(id, members, false);
+    const { desired } = this.#desired(id, members, false);
     const accepted = new Set(desired?.members.map(({ ref }) => ref.uid));
     return members.filter((service) => accepted.has(service.metadata.uid) && needsPreparation(service, options));
   }
@@ -174,7 +195,7 @@ export class Reconciler {
     const unservable = new Set<string>();
     const failures: MemberFailure[] = [];
     let writes = 0;
-    for (const service of this.unprepared(id, members, signal)) {
+    for (const service of this.#unprepared(id, members, options)) {
       const { uid } = service.metadata;
       const result = await prepareService(service, options);
       if (result.written) writes += 1;

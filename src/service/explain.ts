@@ -1,0 +1,193 @@
+/** Why a Service has the address that it has, or none: every decision in order, in plain words. Pure. */
+import type { Service } from '../kube/wire.ts';
+import { claimOf, type ClaimRules } from '../loadbalancer/claim.ts';
+import { ACCEPTED, PROGRAMMED, READY, currentCondition } from '../loadbalancer/conditions.ts';
+import { memberName } from '../loadbalancer/identity.ts';
+import { publishedAddressesOf } from '../loadbalancer/member.ts';
+import { listenerKey, type Member, type NodeSet, type Refusal } from '../loadbalancer/model.ts';
+import type { LeftOutNode } from '../loadbalancer/nodes.ts';
+import { finalizerOf, hasFinalizer } from './finalizers.ts';
+import { portName, portsWithoutNodePort } from './nodeports.ts';
+import { keyName } from './ports.ts';
+import type { Preview } from './preview.ts';
+
+/** One decision about a Service. The first `no` is what to look at. */
+export interface Decision {
+  /** What was decided, in one or two words. */
+  readonly subject: string;
+  readonly verdict: 'yes' | 'no' | 'info';
+  readonly text: string;
+}
+
+/** Who writes, as far as the explaining process knows. */
+export interface Leadership {
+  /** Whether this very process leads. */
+  readonly leads: boolean;
+  /** The holder of the Lease. */
+  readonly holder?: string;
+}
+
+export interface ExplainFacts {
+  readonly provider: string;
+  readonly needsNodePorts: boolean;
+  readonly rules: ClaimRules;
+  /** What a reconcile would find and do; undefined when the Service is not this provider's. */
+  readonly preview: Preview | undefined;
+  readonly nodes: NodeSet;
+  readonly leftOut: readonly LeftOutNode[];
+  readonly leadership?: Leadership;
+}
+
+/** As many names as a sentence lists. */
+const LISTED = 10;
+
+export function explain(service: Service, facts: ExplainFacts): readonly Decision[] {
+  const claimed = explainClaim(service, facts);
+  const { preview } = facts;
+  if (preview === undefined || claimed.some(({ verdict }) => verdict === 'no')) return claimed;
+  const { uid } = service.metadata;
+  const refusals = [...preview.wanted.refusals, ...preview.plan.refusals].filter(({ member }) => member === uid);
+  const member = preview.wanted.desired?.members.find(({ ref }) => ref.uid === uid);
+  return [
+    ...claimed,
+    ...explainRequest(service, preview, refusals),
+    ...explainPorts(service, facts, member, refusals),
+    ...explainTargets(facts, member),
+    ...explainOutside(service, preview, refusals),
+    ...explainStatus(service),
+  ];
+}
+
+function yes(subject: string, text: string): Decision {
+  return { subject, verdict: 'yes', text };
+}
+
+function no(subject: string, text: string): Decision {
+  return { subject, verdict: 'no', text };
+}
+
+function info(subject: string, text: string): Decision {
+  return { subject, verdict: 'info', text };
+}
+
+function explainClaim(service: Service, { provider, rules, leadership }: ExplainFacts): readonly Decision[] {
+  const claim = claimOf(service, rules);
+  const held = hasFinalizer(service, provider)
+    ? [info('finalizer', `It still has ${finalizerOf(provider)}: ${provider} removes what it made, then lets it go.`)]
+    : [];
+  if (claim.provider === undefined) return [no('claim', `Ballast leaves it alone: ${claim.why}.`), ...held];
+  const claimed = yes('claim', `The provider ${claim.provider} takes it: ${claim.why}.`);
+  if (claim.provider !== provider) return [claimed, ...held];
+  if (service.metadata.deletionTimestamp !== undefined) {
+    return [claimed, no('deletion', 'It is being deleted, so its load balancer goes.'), ...held];
+  }
+  if (leadership === undefined) return [claimed];
+  const { leads, holder } = leadership;
+  if (leads) return [claimed, yes('leader', 'This process leads and does the work.')];
+  return [
+    claimed,
+    holder === undefined
+      ? no('leader', 'No controller holds the Lease, so nobody does the work; start one, or see its log.')
+      : yes('leader', `The controller ${holder} leads and does the work.`),
+  ];
+}
+
+function explainRequest(service: Service, preview: Preview, refusals: readonly Refusal[]): readonly Decision[] {
+  const { id, members, wanted, kept } = preview;
+  const others = members.map(keyName).filter((name) => name !== keyName(service));
+  const shared = others.length === 0 ? 'with no other Service yet' : `with ${listed(others)}`;
+  const whose =
+    id.kind === 'service'
+      ? 'It has a load balancer of its own.'
+      : `It shares the load balancer ${memberName(id)} ${shared}.`;
+  const whole = refusals.filter(({ listener }) => listener === undefined);
+  const asked = whole.filter((refusal) => wanted.refusals.includes(refusal));
+  const given = whole.filter((refusal) => !wanted.refusals.includes(refusal));
+  return [
+    info('load balancer', whose),
+    ...(asked.length === 0 ? [yes('request', 'What it asks for makes sense.')] : []),
+    ...asked.map(({ code, message }) => no('request', `${code}: ${message}`)),
+    ...given.map(({ code, message }) => no('address', `${code}: ${message}`)),
+    ...(kept ? [info('request', 'Until the request is accepted, the load balancer stays as it was.')] : []),
+    ...wanted.warnings
+      .filter(({ member }) => member === service.metadata.uid)
+      .map(({ message }) => info('annotations', message)),
+  ];
+}
+
+function explainPorts(
+  service: Service,
+  { needsNodePorts }: ExplainFacts,
+  member: Member | undefined,
+  refusals: readonly Refusal[],
+): readonly Decision[] {
+  const missing = needsNodePorts ? portsWithoutNodePort(service).map(portName) : [];
+  const served = (member?.listeners ?? []).map(
+    (listener) =>
+      `${listenerKey(listener)}${listener.nodePort === undefined ? '' : ` → NodePort ${listener.nodePort}`}`,
+  );
+  return [
+    ...(missing.length > 0 ? [no('NodePorts', `No NodePort yet for ${listed(missing)}; Ballast allocates them.`)] : []),
+    ...refusals
+      .filter(({ listener, code }) => listener !== undefined && code !== 'NodePortMissing')
+      .map(({ code, message }) => no('ports', `${code}: ${message}`)),
+    ...(served.length > 0 ? [yes('ports', `Listens on ${listed(served)}.`)] : []),
+  ];
+}
+
+function explainTargets({ nodes, leftOut }: ExplainFacts, member: Member | undefined): readonly Decision[] {
+  const names = nodes.nodes.map(({ name }) => name);
+  const without = leftOut.map(({ name, why }) => `${name}: ${why}`);
+  const excluded = without.length === 0 ? [] : [info('nodes', `Left out: ${listed(without, '; ')}.`)];
+  if (names.length === 0) return [no('nodes', 'No node may receive traffic.'), ...excluded];
+  const eligible = yes('nodes', `${names.length} may receive traffic: ${listed(names)}.`);
+  const { endpointNodes } = member ?? {};
+  if (endpointNodes === undefined) return [eligible, ...excluded];
+  const local = endpointNodes.filter((name) => names.includes(name));
+  const policy = 'externalTrafficPolicy is Local';
+  return [
+    eligible,
+    ...excluded,
+    local.length === 0
+      ? no('endpoints', `${policy}, and no such node has a ready or serving endpoint; start pods, or use Cluster.`)
+      : yes('endpoints', `${policy}; ${local.length} of these nodes have an endpoint: ${listed(local)}.`),
+  ];
+}
+
+function explainOutside(service: Service, preview: Preview, refusals: readonly Refusal[]): readonly Decision[] {
+  const { plan, status, wanted } = preview;
+  const addresses = (status?.addresses ?? []).map((address) => (address.kind === 'ip' ? address.ip : address.hostname));
+  const readiness = status?.readiness.get(service.metadata.uid);
+  const steps = plan.steps.map(({ summary }) => summary);
+  const refused = refusals.some(({ listener }) => listener === undefined);
+  const served = wanted.desired?.members.some(({ ref }) => ref.uid === service.metadata.uid) && !refused;
+  return [
+    ...(served && addresses.length > 0 ? [yes('address', `The load balancer has ${listed(addresses)}.`)] : []),
+    ...(served && addresses.length === 0 ? [no('address', 'The load balancer has no address yet.')] : []),
+    steps.length === 0
+      ? yes('plan', 'Nothing is left to do.')
+      : info('plan', `${steps.length} steps are left: ${listed(steps, '; ')}.`),
+    ...(served && readiness
+      ? [(readiness.ready ? yes : no)('traffic', `${readiness.reason}: ${readiness.message}`)]
+      : []),
+  ];
+}
+
+function explainStatus(service: Service): readonly Decision[] {
+  const published = publishedAddressesOf(service);
+  return [
+    published.length > 0
+      ? yes('status', `EXTERNAL-IP shows ${listed(published)}.`)
+      : no('status', 'EXTERNAL-IP shows nothing.'),
+    ...[ACCEPTED, PROGRAMMED, READY].map((type) => {
+      const condition = currentCondition(service, type);
+      if (condition === undefined) return info(type, 'Not written yet.');
+      return (condition.status === 'True' ? yes : no)(type, `${condition.reason}: ${condition.message}`);
+    }),
+  ];
+}
+
+function listed(parts: readonly string[], separator = ', '): string {
+  const rest = parts.length - LISTED;
+  return [...parts.slice(0, LISTED), ...(rest > 0 ? [`and ${rest} more`] : [])].join(separator);
+}
