@@ -13,11 +13,14 @@ import { parseArgs } from 'node:util';
 export interface LoadSummary {
   readonly sent: number;
   readonly succeeded: number;
-  /** Failures by what went wrong: an error code such as `ECONNRESET`, or `HTTP 502`. */
+  /**
+   * Failures by what went wrong: an error code such as `ECONNRESET`, or `HTTP 502`. `connect ECONNREFUSED` where no
+   * connection was made at all, so that the request cannot have reached anybody.
+   */
   readonly failures: Readonly<Record<string, number>>;
   /** Answers by body (for `/hostname`: by pod). */
   readonly bodies: Readonly<Record<string, number>>;
-  /** The longest time between two answers, in milliseconds. */
+  /** The longest time between two answers, the start and the end of sending included, in milliseconds. */
   readonly longestGapMs: number;
   /** Latency of the successful requests, in milliseconds. */
   readonly latencyMs: { readonly p50: number; readonly p99: number; readonly max: number };
@@ -54,14 +57,16 @@ async function main(): Promise<void> {
   const one = (): Promise<void> =>
     new Promise((resolve) => {
       const began = performance.now();
+      let connected = false;
+      const fail = (error: NodeJS.ErrnoException): void => {
+        count(failures, `${connected ? '' : 'connect '}${error.code ?? error.message}`);
+        resolve();
+      };
       const request = http.get(url, { agent: false, timeout: timeoutMs }, (response) => {
         let body = '';
         response.setEncoding('utf8');
         response.on('data', (chunk: string) => (body += chunk));
-        response.on('error', (error: NodeJS.ErrnoException) => {
-          count(failures, error.code ?? error.message);
-          resolve();
-        });
+        response.on('error', fail);
         response.on('end', () => {
           const ended = performance.now();
           if (response.statusCode === 200) {
@@ -76,18 +81,16 @@ async function main(): Promise<void> {
         });
       });
       request.on('timeout', () => request.destroy(Object.assign(new Error('time-out'), { code: 'ETIMEDOUT' })));
-      request.on('error', (error: NodeJS.ErrnoException) => {
-        count(failures, error.code ?? error.message);
-        resolve();
-      });
+      request.on('error', fail);
+      request.on('socket', (socket) => socket.once('connect', () => (connected = true)));
     });
 
-  let stopped = false;
-  process.on('SIGTERM', () => (stopped = true));
+  const stop = new AbortController();
+  process.on('SIGTERM', () => stop.abort());
   const running = new Set<Promise<void>>();
   const start = performance.now();
   let sent = 0;
-  while (sent < total && !stopped) {
+  while (sent < total && !stop.signal.aborted) {
     // Due times come from the start, so that a late timer is caught up with and the rate holds.
     const waitMs = start + sent * intervalMs - performance.now();
     if (waitMs > 0) await new Promise((resolve) => setTimeout(resolve, waitMs));
@@ -96,7 +99,9 @@ async function main(): Promise<void> {
     void request.then(() => running.delete(request));
     sent += 1;
   }
+  const lastSent = performance.now();
   await Promise.all(running);
+  longestGapMs = Math.max(longestGapMs, lastSent - lastAnswer);
   latencies.sort((a, b) => a - b);
   const summary: LoadSummary = {
     sent,
