@@ -107,6 +107,7 @@ async function waitForApiServer({ api, directory }: LabContext, signal: AbortSig
     timeoutMs: API_WITHIN_MS,
     signal,
     log: directory.log('kube-apiserver'),
-    check: async () => (await api.text('GET', '/readyz', undefined, { timeoutMs: 1_000, signal })) === 'ok' || undefined,
+    check: async () =>
+      (await api.text('GET', '/readyz', undefined, { timeoutMs: 1_000, signal })) === 'ok' || undefined,
   });
 }

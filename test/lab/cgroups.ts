@@ -21,24 +21,28 @@ export const NEEDED_CONTROLLERS: Readonly<Record<1 | 2, readonly string[]>> = {
   2: ['cpu', 'cpuset', 'memory', 'pids'],
 };
 
-/** Finds the hierarchies; undefined where no cgroup file system is mounted. Format: proc_pid_mountinfo(5). */
+/** Finds the hierarchies; undefined where no cgroup file system is mounted. */
 export async function detectCgroups(): Promise<Cgroups | undefined> {
-  const mounts = (await readFile('/proc/self/mountinfo', 'utf8')).split('\n').flatMap((line) => {
+  const cgroups = parseCgroupMounts(await readFile('/proc/self/mountinfo', 'utf8'));
+  const [root] = cgroups?.roots ?? [];
+  if (cgroups?.version !== 2 || root === undefined) return cgroups;
+  const names = (await readFile(join(root, 'cgroup.controllers'), 'utf8')).trim().split(' ').filter(Boolean);
+  return { ...cgroups, controllers: new Map(names.map((name) => [name, root])) };
+}
+
+/** What /proc/self/mountinfo tells; the controllers of version 2 are not in it. Format: proc_pid_mountinfo(5). */
+export function parseCgroupMounts(mountinfo: string): Cgroups | undefined {
+  const mounts = mountinfo.split('\n').flatMap((line) => {
     const [before = '', after = ''] = line.split(' - ');
     const [type = '', , options = ''] = after.split(' ');
     const root = before.split(' ')[4];
-    return root !== undefined && root.startsWith('/sys/fs/cgroup') && type.startsWith('cgroup')
-      ? [{ root, type, options: options.split(',') }]
-      : [];
+    const isOurs = root !== undefined && root.startsWith('/sys/fs/cgroup') && type.startsWith('cgroup');
+    return isOurs ? [{ root, type, options: options.split(',') }] : [];
   });
   const roots = mounts.map(({ root }) => root);
-  const unified = mounts.find(({ type }) => type === 'cgroup2')?.root;
-  if (unified !== undefined && mounts.length === 1) {
-    const names = (await readFile(join(unified, 'cgroup.controllers'), 'utf8')).trim().split(' ').filter(Boolean);
-    return { version: 2, roots, controllers: new Map(names.map((name) => [name, unified])) };
-  }
   const legacy = mounts.filter(({ type }) => type === 'cgroup');
-  if (legacy.length === 0) return undefined;
+  if (roots.length === 0) return undefined;
+  if (legacy.length === 0) return { version: 2, roots: roots.slice(0, 1), controllers: new Map() };
   const controllers = legacy.flatMap(({ root, options }) => options.map((name) => [name, root] as const));
   return { version: 1, roots, controllers: new Map(controllers) };
 }

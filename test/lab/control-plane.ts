@@ -129,7 +129,11 @@ function controllerManagerFlags(
   ];
 }
 
-function schedulerFlags(_options: ControlPlaneOptions, _credentials: Credentials, kubeconfig: string): readonly string[] {
+function schedulerFlags(
+  _options: ControlPlaneOptions,
+  _credentials: Credentials,
+  kubeconfig: string,
+): readonly string[] {
   return clientFlags(kubeconfig);
 }
 

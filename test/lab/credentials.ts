@@ -80,7 +80,12 @@ export class Credentials {
         perFamily(this.#families, (family) => KUBERNETES_SERVICE[family]),
       ),
     ];
-    const names = ['kubernetes', 'kubernetes.default', 'kubernetes.default.svc', 'kubernetes.default.svc.cluster.local'];
+    const names = [
+      'kubernetes',
+      'kubernetes.default',
+      'kubernetes.default.svc',
+      'kubernetes.default.svc.cluster.local',
+    ];
     return [...['localhost', ...names].map((name) => `DNS:${name}`), ...addresses.map((address) => `IP:${address}`)];
   }
 }

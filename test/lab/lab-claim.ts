@@ -16,7 +16,8 @@ import { type LabState, LabStore, readState } from './state.ts';
 export async function claimLab(options: ResolvedOptions, provisions: Provisions): Promise<LabStore> {
   const { name, replace, progress, signal } = options;
   await mkdir(labRoot(), { recursive: true });
-  const onWait = ({ pid }: { readonly pid: number }): void => progress(`Process ${pid} is looking at lab ${name} as well`);
+  const onWait = ({ pid }: { readonly pid: number }): void =>
+    progress(`Process ${pid} is looking at lab ${name} as well`);
   return withBuildLock(join(labRoot(), `.${name}.lock`), { onWait, ...(signal && { signal }) }, async () => {
     const previous = await readState(name);
     refuseIfUsed(previous, replace);

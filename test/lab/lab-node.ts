@@ -1,14 +1,14 @@
-import { readdir, readFile, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { signalProcess } from '../control-plane/process-identity.ts';
 import type { PerFamily } from './addresses.ts';
 import { labCgroups, removeCgroups, setFrozen } from './cgroups.ts';
 import { killNode } from './clear.ts';
 import type { LabContext } from './context.ts';
+import { insideCommand } from './enter.ts';
 import { LabError, LabRequestError } from './errors.ts';
 import { namespaceName } from './names.ts';
 import { setLink, unplug } from './network.ts';
 import { bootNode, releaseNode, routeNodes, unrouteNode } from './node-boot.ts';
-import { CONTAINERD_SOCKET, NODE_PROGRAM_FOLDER } from './node-config.ts';
 import { placeImage } from './node-files.ts';
 import { waitForNode } from './node-ready.ts';
 import { run, type RunOptions, type RunResult } from './run.ts';
@@ -36,14 +36,8 @@ export class LabNode {
 
   /** Runs a command among the node's daemons: it sees the node's processes, files and network. */
   async exec(command: readonly string[], options: RunOptions = {}): Promise<RunResult> {
-    const { keeper } = this.#record();
-    if (!keeper) throw new LabError(`Node ${this.name} is off; start it with \`restart()\``);
-    const first = await childOf(keeper.pid);
-    if (first === undefined) throw new LabError(`Node ${this.name} has ended by itself; see the log \`init-${this.name}\``);
-    const path = `${NODE_PROGRAM_FOLDER}:${process.env['PATH'] ?? '/usr/sbin:/usr/bin:/sbin:/bin'}`;
-    const env = { CONTAINERD_ADDRESS: CONTAINERD_SOCKET, CONTAINERD_NAMESPACE: 'k8s.io', ...options.env, PATH: path };
-    const namespaces = ['--mount', '--uts', '--ipc', '--net', '--pid'];
-    return run(['nsenter', `--target=${first}`, ...namespaces, '--', ...command], { ...options, env });
+    const inside = await insideCommand(this.#context, this.name, command);
+    return run(inside.command, { ...options, env: { ...options.env, ...inside.env } });
   }
 
   /** Pulls the network cable. The node and its pods go on; after the grace period the cluster calls it NotReady. */
@@ -78,6 +72,8 @@ export class LabNode {
     await setLink(this.#context.wiring, this.name, 'nodes', 'down');
     signalProcess(record.keeper, 'SIGKILL');
     await killNode(this.#context.name, this.name);
+    // As after a reboot: kubelet would spend seconds on every cgroup of a pod that is no more.
+    await removeCgroups(await labCgroups(this.#context.cgroups, this.#context.name, this.name));
     await unplug(this.#context.wiring, this.name, 'nodes');
     const { keeper: _dead, ...rest } = record;
     await this.#context.store.putNode({ ...rest, link: 'down', paused: false });
@@ -107,7 +103,7 @@ export class LabNode {
   /** Powers the node off and takes it out of the cluster for good, its disk included. Drain it before, or don't. */
   async remove(): Promise<void> {
     const record = this.#record();
-    const { api, name: lab, cgroups, store, directory } = this.#context;
+    const { api, store, directory } = this.#context;
     await this.crash();
     try {
       await api.text('DELETE', `/api/v1/nodes/${this.name}`);
@@ -115,7 +111,6 @@ export class LabNode {
       if (!(error instanceof LabRequestError && error.status === 404)) throw error;
     }
     await unrouteNode(this.#context, record);
-    await removeCgroups(await labCgroups(cgroups, lab, this.name));
     await rm(directory.node(this.name).path, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
     await store.dropNode(this.name);
   }
@@ -148,17 +143,4 @@ export class LabNode {
   #requirePower(): void {
     if (!this.#record().keeper) throw new LabError(`Node ${this.name} is off; start it with \`restart()\``);
   }
-}
-
-/** The child of a process, proc_pid_stat(5) field 4; undefined when it has none. */
-async function childOf(parent: number): Promise<number | undefined> {
-  for (const pid of (await readdir('/proc')).filter((entry) => /^\d+$/.test(entry))) {
-    try {
-      const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
-      if (stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1] === String(parent)) return Number(pid);
-    } catch {
-      // It ended while we looked.
-    }
-  }
-  return undefined;
 }

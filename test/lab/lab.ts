@@ -10,6 +10,7 @@ import type { Method, RequestOptions } from './api-client.ts';
 import { bringUp } from './bring-up.ts';
 import { clearLab } from './clear.ts';
 import { type LabContext, openContext, relayServer } from './context.ts';
+import { type InsideCommand, insideCommand } from './enter.ts';
 import { LabError } from './errors.ts';
 import { writeKubeconfig } from './kubeconfig.ts';
 import { LabNode } from './lab-node.ts';
@@ -62,7 +63,8 @@ export class Lab implements AsyncDisposable {
   /** A lab that another process made, to use it; `detach` when done. */
   static async attach(name: string = 'lab'): Promise<Lab> {
     const state = await requireState(name);
-    if (state.phase !== 'up') throw new LabError(`Lab ${name} is not up: it is still starting, or its start was killed`);
+    if (state.phase !== 'up')
+      throw new LabError(`Lab ${name} is not up: it is still starting, or its start was killed`);
     return new Lab(await openContext(new LabStore(state)));
   }
 
@@ -132,6 +134,14 @@ export class Lab implements AsyncDisposable {
     await releaseNode(this.#context, booted.name);
     await waitForNode(this.#context, booted, signal);
     return this.node(booted.name);
+  }
+
+  /**
+   * Wraps a command so that, run on the host, it runs on a node, a machine, or in `cp` (control plane), `router` or
+   * `fabric` (bridge): for those who want its streams. `env` belongs on top of the caller's environment.
+   */
+  async inside(target: string, command: readonly string[]): Promise<InsideCommand> {
+    return insideCommand(this.#context, target, command);
   }
 
   get machines(): readonly LabMachine[] {

@@ -60,7 +60,8 @@ export class LabMachine {
     closeSync(log);
     await new Promise((resolve, reject) => child.once('spawn', resolve).once('error', reject));
     const identity = child.pid === undefined ? undefined : identifyProcess(child.pid);
-    if (!identity) throw new LabError(`\`${program}\` ended at once. The end of ${logFile}:\n${await tail(logFile, 20)}`);
+    if (!identity)
+      throw new LabError(`\`${program}\` ended at once. The end of ${logFile}:\n${await tail(logFile, 20)}`);
     await this.#context.store.addProcess({ name, process: identity });
     return new LabProcess(name, identity, child, logFile);
   }

@@ -18,7 +18,9 @@ export function requireRootOnLinux(): void {
     refuse([{ problem: `This is ${process.platform}, and nodes are made of Linux namespaces`, remedy: OTHER_CLUSTER }]);
   }
   if (process.getuid?.() !== 0) {
-    refuse([{ problem: 'This process is not root, so it may not make network namespaces', remedy: 'run it as root (sudo)' }]);
+    refuse([
+      { problem: 'This process is not root, so it may not make network namespaces', remedy: 'run it as root (sudo)' },
+    ]);
   }
 }
 
@@ -57,7 +59,9 @@ async function namespaceObstacles(): Promise<readonly Obstacle[]> {
 async function cgroupObstacles(): Promise<readonly Obstacle[]> {
   const cgroups = await detectCgroups();
   if (!cgroups) {
-    return [{ problem: 'No cgroup file system is mounted at /sys/fs/cgroup', remedy: `mount one, or ${OTHER_CLUSTER}` }];
+    return [
+      { problem: 'No cgroup file system is mounted at /sys/fs/cgroup', remedy: `mount one, or ${OTHER_CLUSTER}` },
+    ];
   }
   const missing = NEEDED_CONTROLLERS[cgroups.version].filter((name) => !cgroups.controllers.has(name));
   const readOnly = await firstReadOnly(cgroups.roots);

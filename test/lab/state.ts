@@ -143,7 +143,10 @@ export class LabStore {
 
   /** Adds a node, or puts a new record in the place of the one with its name. */
   async putNode(node: NodeRecord): Promise<void> {
-    await this.update((state) => ({ ...state, nodes: [...state.nodes.filter(({ name }) => name !== node.name), node] }));
+    await this.update((state) => ({
+      ...state,
+      nodes: [...state.nodes.filter(({ name }) => name !== node.name), node],
+    }));
   }
 
   async dropNode(name: string): Promise<void> {
@@ -155,7 +158,10 @@ export class LabStore {
   }
 
   async dropProcess({ pid }: ProcessIdentity): Promise<void> {
-    await this.update((state) => ({ ...state, processes: state.processes.filter((entry) => entry.process.pid !== pid) }));
+    await this.update((state) => ({
+      ...state,
+      processes: state.processes.filter((entry) => entry.process.pid !== pid),
+    }));
   }
 
   requireNode(name: string): NodeRecord {

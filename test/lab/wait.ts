@@ -30,7 +30,8 @@ export async function waitFor<T>(options: WaitOptions<T>): Promise<T> {
       last = error instanceof Error ? error.message : String(error);
     }
     if (performance.now() >= deadline) break;
-    await delay(intervalMs, undefined, signal && { signal });
+    // An abort is seen at the top, where it throws the signal's own reason.
+    await delay(intervalMs, undefined, signal && { signal }).catch(() => undefined);
   }
   const parts = [`Waited ${timeoutMs / 1_000} s for ${what}`];
   if (last) parts.push(`The last attempt said: ${last}`);
