@@ -1,0 +1,131 @@
+import { BallastError } from '#src/errors';
+import type { LoadBalancerKey } from '#src/loadbalancer/identity';
+import { parseIp } from '#src/loadbalancer/ip';
+import type { AddressUse, Holdings } from './observed.ts';
+import { isShared, type Pool } from './pool.ts';
+
+interface Use {
+  readonly holders: Set<LoadBalancerKey>;
+  readonly ports: Map<string, LoadBalancerKey>;
+  /** What was last handed out; undefined after a change. */
+  view: AddressUse | undefined;
+}
+
+/**
+ * Who holds which address and which port of it, in this process. Planning reads a picture of it, so two load balancers
+ * may plan for the same thing; only one of them then gets it here.
+ */
+export class Claims {
+  readonly #pool: Pool;
+  readonly #uses = new Map<string, Use>();
+  readonly #held = new Map<LoadBalancerKey, Set<string>>();
+  #view: Holdings | undefined;
+
+  constructor(pool: Pool) {
+    this.#pool = pool;
+  }
+
+  /** The addresses of a load balancer, sorted. */
+  addressesOf(key: LoadBalancerKey): readonly string[] {
+    return [...(this.#held.get(key) ?? [])].toSorted();
+  }
+
+  /** Load balancers that hold an address. */
+  keys(): Iterable<LoadBalancerKey> {
+    return this.#held.keys();
+  }
+
+  isHeld(address: string): boolean {
+    return this.#uses.has(address);
+  }
+
+  isHeldByOthers(key: LoadBalancerKey, address: string): boolean {
+    return [...(this.#uses.get(address)?.holders ?? [])].some((holder) => holder !== key);
+  }
+
+  /** Throws `ClaimLost` when another load balancer holds the address and the pool does not share it. */
+  assign(key: LoadBalancerKey, address: string): void {
+    const holders = this.#uses.get(address)?.holders;
+    if (holders && !holders.has(key) && !this.#isShared(address)) {
+      throw lost(address, [...holders][0] ?? key);
+    }
+    this.restore(key, address);
+  }
+
+  /**
+   * As `assign`, but without asking: what the Services' status shows is in use. Several may show the same address, when
+   * the pool had a single one before; they keep it.
+   */
+  restore(key: LoadBalancerKey, address: string): void {
+    let use = this.#uses.get(address);
+    if (!use) this.#uses.set(address, (use = { holders: new Set(), ports: new Map(), view: undefined }));
+    if (use.holders.has(key)) return;
+    use.holders.add(key);
+    let held = this.#held.get(key);
+    if (!held) this.#held.set(key, (held = new Set()));
+    held.add(address);
+    this.#changed(use);
+  }
+
+  release(key: LoadBalancerKey, address: string): void {
+    const use = this.#uses.get(address);
+    if (!use?.holders.delete(key)) return;
+    for (const [port, holder] of use.ports) if (holder === key) use.ports.delete(port);
+    if (use.holders.size === 0) this.#uses.delete(address);
+    const held = this.#held.get(key);
+    held?.delete(address);
+    if (held?.size === 0) this.#held.delete(key);
+    this.#changed(use);
+  }
+
+  /** Takes `80/TCP` of an address that the load balancer holds. Throws `ClaimLost` when another has it, or the address. */
+  takePort(key: LoadBalancerKey, address: string, port: string): void {
+    const use = this.#uses.get(address);
+    if (!use?.holders.has(key)) throw lost(address, [...(use?.holders ?? [])][0]);
+    const holder = use.ports.get(port);
+    if (holder === key) return;
+    if (holder !== undefined) throw lost(`${port} of ${address}`, holder);
+    use.ports.set(port, key);
+    if (this.#showsPorts(address, use)) this.#changed(use);
+  }
+
+  freePort(key: LoadBalancerKey, address: string, port: string): void {
+    const use = this.#uses.get(address);
+    if (use?.ports.get(port) !== key) return;
+    use.ports.delete(port);
+    if (this.#showsPorts(address, use)) this.#changed(use);
+  }
+
+  /** A picture that later changes leave as it is. It is made anew only after a change, and then only where it changed. */
+  holdings(): Holdings {
+    this.#view ??= new Map(
+      [...this.#uses].map(([address, use]) => {
+        use.view ??= {
+          holders: [...use.holders],
+          ports: new Map(this.#showsPorts(address, use) ? use.ports : []),
+        };
+        return [address, use.view] as const;
+      }),
+    );
+    return this.#view;
+  }
+
+  #showsPorts(address: string, use: Use): boolean {
+    return use.holders.size > 1 || this.#isShared(address);
+  }
+
+  #isShared(address: string): boolean {
+    const parsed = parseIp(address);
+    return parsed !== undefined && isShared(this.#pool, parsed.family);
+  }
+
+  #changed(use: Use): void {
+    use.view = undefined;
+    this.#view = undefined;
+  }
+}
+
+function lost(what: string, holder: LoadBalancerKey | undefined): BallastError {
+  const message = holder === undefined ? `${what} is no longer held` : `${what} was taken by ${holder} meanwhile`;
+  return new BallastError('ClaimLost', message);
+}

@@ -1,0 +1,52 @@
+import { connect, type Socket } from 'node:net';
+import { isLocalFault } from './local-fault.ts';
+
+/** Silence after which the kernel asks whether the other side is still there. */
+export const KEEP_ALIVE_MS = 30_000;
+
+/** Why no connection was made: the target's doing, or this machine's (no descriptors, ports or memory left). */
+export interface DialFailure {
+  readonly error: NodeJS.ErrnoException;
+  readonly local: boolean;
+}
+
+export interface DialOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal;
+}
+
+/** Connects; never rejects. The socket is not read until somebody listens to its data; its errors do no harm. */
+export function dial({ host, port, timeoutMs, signal }: DialOptions): Promise<Socket | DialFailure> {
+  return new Promise((resolve) => {
+    const socket = connect({
+      host,
+      port,
+      allowHalfOpen: true,
+      noDelay: true,
+      keepAlive: true,
+      keepAliveInitialDelay: KEEP_ALIVE_MS,
+    });
+    const fail = (error: NodeJS.ErrnoException): void => {
+      finish();
+      socket.destroy();
+      resolve({ error, local: isLocalFault(error) });
+    };
+    const onAbort = (): void => fail(new Error('no longer wanted'));
+    const timer = setTimeout(() => fail(new Error(`no connection after ${timeoutMs} ms`)), timeoutMs);
+    const finish = (): void => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', onAbort);
+      socket.off('error', fail);
+    };
+    socket.on('error', () => {});
+    socket.on('error', fail);
+    socket.once('connect', () => {
+      finish();
+      resolve(socket);
+    });
+    signal.addEventListener('abort', onAbort, { once: true });
+    if (signal.aborted) onAbort();
+  });
+}

@@ -1,0 +1,226 @@
+/**
+ * The `proxy` provider: a layer-4 load balancer inside the controller process. It listens on addresses of a pool and
+ * sends what comes in to the NodePorts of the cluster's nodes. Everything it holds is in this process, except the
+ * addresses that it adds to an interface if it is told to.
+ */
+import type { Registry } from 'prom-client';
+import { keyOf, parseKey } from '#src/loadbalancer/identity';
+import { parseIp } from '#src/loadbalancer/ip';
+import type { DesiredLoadBalancer, LoadBalancerId } from '#src/loadbalancer/model';
+import type {
+  Capabilities,
+  InventoryEntry,
+  LoadBalancerStatus,
+  Plan,
+  Provider,
+  ProviderContext,
+  PublishedLoadBalancer,
+} from '#src/loadbalancer/provider';
+import type { Log } from '#src/telemetry/log';
+import { systemClock, type Clock } from './clock.ts';
+import { Engine } from './engine.ts';
+import { Frontends } from './frontends.ts';
+import { HealthChecker } from './health.ts';
+import { httpProbe } from './http-probe.ts';
+import { InterfaceAddresses, runIp, type RunIp } from './interface-addresses.ts';
+import { ProxyMetrics } from './metrics.ts';
+import { NodeViews } from './node-view.ts';
+import type { Observed } from './observed.ts';
+import type { ProxyOptions } from './options.ts';
+import { planLoadBalancer } from './plan.ts';
+import { poolContains } from './pool.ts';
+import { ReadinessWatch } from './readiness-watch.ts';
+import { statusOf } from './status.ts';
+import type { ProxyStep } from './steps.ts';
+
+export interface ProxyDeps {
+  readonly log: Log;
+  readonly registry: Registry;
+  /** The real one by default. */
+  readonly clock?: Clock;
+  /** iproute2's `ip` by default. */
+  readonly runIp?: RunIp;
+}
+
+const CAPABILITIES: Capabilities = {
+  needsNodePorts: true,
+  protocols: ['TCP', 'UDP'],
+  ipMode: 'Proxy',
+  sharing: true,
+  maxListeners: 1_000,
+  settings: ['algorithm', 'proxyProtocol', 'idleTimeoutSeconds', 'maxConnections', 'drainTimeoutSeconds'],
+  inProcess: true,
+};
+
+/** Makes the provider. It listens as soon as steps are applied, and checks health once it runs. */
+export function createProxyProvider(options: ProxyOptions, deps: ProxyDeps): Provider<Observed, ProxyStep> {
+  return new ProxyProvider(options, deps);
+}
+
+class ProxyProvider implements Provider<Observed, ProxyStep> {
+  readonly name = 'proxy';
+  readonly loadBalancerClass = 'ballast.dev/proxy';
+  readonly capabilities = CAPABILITIES;
+  readonly #options: ProxyOptions;
+  readonly #log: Log;
+  readonly #checker: HealthChecker;
+  readonly #engine: Engine;
+  readonly #readiness: ReadinessWatch;
+  readonly #interface: InterfaceAddresses | undefined;
+  readonly #restored = Promise.withResolvers<void>();
+  #listeners: ((id: LoadBalancerId) => void)[] = [];
+
+  constructor(options: ProxyOptions, { log, registry, clock = systemClock, runIp: run = runIp }: ProxyDeps) {
+    this.#options = options;
+    this.#log = log;
+    const metrics = new ProxyMetrics(registry);
+    const onChange = (id: LoadBalancerId): void => {
+      for (const listener of this.#listeners) listener(id);
+    };
+    this.#checker = new HealthChecker(
+      {
+        intervalMs: options.healthIntervalMs,
+        timeoutMs: options.healthTimeoutMs,
+        thresholds: { healthy: options.healthyThreshold, unhealthy: options.unhealthyThreshold },
+      },
+      {
+        clock,
+        probe: httpProbe,
+        onChange: (watched) => {
+          metrics.health(watched);
+          const { node, host, port } = watched.check;
+          log.info({ node, host, port, health: watched.health }, 'the health of a node has changed');
+          this.#readiness.healthChanged();
+        },
+        onGone: (check) => metrics.unwatched(check),
+      },
+    );
+    this.#engine = new Engine({
+      pool: options.pool,
+      views: new NodeViews(this.#checker, options.healthPort),
+      frontends: new Frontends(options, clock, metrics),
+      log,
+      onChange,
+    });
+    this.#readiness = new ReadinessWatch(clock, () => this.#engine.all(), onChange);
+    this.#interface =
+      options.interface === undefined ? undefined : new InterfaceAddresses(options.interface, run, clock);
+  }
+
+  restore(published: readonly PublishedLoadBalancer[]): void {
+    for (const { id, addresses } of published) {
+      for (const address of addresses.map(parseIp)) {
+        if (address && poolContains(this.#options.pool, address)) this.#engine.claims.restore(keyOf(id), address.text);
+      }
+    }
+    this.#restored.resolve();
+  }
+
+  async observe(id: LoadBalancerId, { signal }: ProviderContext): Promise<Observed> {
+    signal.throwIfAborted();
+    const local = await this.#interface?.local(signal);
+    signal.throwIfAborted();
+    const own = this.#engine.find(id);
+    this.#readiness.saw(id, own?.readinessDigest());
+    return {
+      id,
+      addresses: this.#engine.claims.addressesOf(keyOf(id)),
+      holdings: this.#engine.claims.holdings(),
+      local,
+      listeners: own?.listeners() ?? [],
+      targets: own?.targets() ?? [],
+      draining: (this.#interface && own?.draining()) ?? [],
+    };
+  }
+
+  plan(desired: DesiredLoadBalancer | undefined, observed: Observed): Plan<ProxyStep> {
+    return planLoadBalancer(desired, observed, this.#options);
+  }
+
+  async apply(step: ProxyStep, { signal }: ProviderContext): Promise<void> {
+    signal.throwIfAborted();
+    const { claims } = this.#engine;
+    const key = keyOf(step.id);
+    switch (step.kind) {
+      case 'assignAddress':
+        claims.assign(key, step.address);
+        return;
+      case 'addInterfaceAddress':
+        await this.#interface?.add(step.address, signal);
+        return;
+      case 'setTargets':
+        this.#engine.setTargets(step.id, step.member, step.targets);
+        return;
+      case 'openListener':
+      case 'updateListener':
+        await this.#engine.setListener(step.id, step.spec, signal);
+        return;
+      case 'closeListener':
+        this.#engine.closeListener(step.id, step.endpoint);
+        return;
+      case 'dropTargets':
+        this.#engine.dropTargets(step.id, step.member);
+        return;
+      case 'releaseAddress':
+        await this.#interface?.remove(step.address, () => !claims.isHeldByOthers(key, step.address), signal);
+        claims.release(key, step.address);
+    }
+  }
+
+  status(desired: DesiredLoadBalancer, observed: Observed): LoadBalancerStatus {
+    return statusOf(desired, observed);
+  }
+
+  holders(observed: Observed): readonly string[] {
+    return observed.targets.map(({ member }) => member);
+  }
+
+  async inventory({ signal }: ProviderContext): Promise<readonly InventoryEntry[]> {
+    signal.throwIfAborted();
+    const entries = new Map<string, InventoryEntry>();
+    for (const key of this.#engine.claims.keys()) entries.set(key, { id: parseKey(key), members: [] });
+    for (const { id, groups } of this.#engine.all()) {
+      if (groups.size > 0) entries.set(keyOf(id), { id, members: [...groups.keys()] });
+    }
+    return [...entries.values()];
+  }
+
+  onChange(listener: (id: LoadBalancerId) => void): void {
+    this.#listeners = [...this.#listeners, listener];
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    this.#checker.start(signal);
+    const ended = new Promise<void>((resolve) => {
+      if (signal.aborted) resolve();
+      else signal.addEventListener('abort', () => resolve(), { once: true });
+    });
+    await Promise.all([ended, this.#sweep(ended, signal)]);
+    this.#readiness.stop();
+    await this.#engine.close(this.#options.shutdownTimeoutMs);
+    await this.#removeAddresses(() => true);
+  }
+
+  /** Removes the addresses that an earlier process added and that nobody holds any more. */
+  async #sweep(ended: Promise<void>, signal: AbortSignal): Promise<void> {
+    await Promise.race([this.#restored.promise, ended]);
+    if (!signal.aborted) await this.#removeAddresses((address) => !this.#engine.claims.isHeld(address));
+  }
+
+  /** Another replica may answer at these addresses once this process has ended, so they must not stay. */
+  async #removeAddresses(mayRemove: (address: string) => boolean): Promise<void> {
+    const addresses = this.#interface;
+    if (!addresses) return;
+    const signal = AbortSignal.timeout(REMOVAL_MS);
+    try {
+      for (const address of await addresses.ours(signal)) {
+        await addresses.remove(address, () => mayRemove(address), signal);
+      }
+    } catch (error) {
+      this.#log.warn({ error }, 'could not remove addresses from the interface; they are found at the next start');
+    }
+  }
+}
+
+/** Removing addresses takes milliseconds each. */
+const REMOVAL_MS = 2_000;

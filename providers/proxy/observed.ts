@@ -1,0 +1,29 @@
+import type { LoadBalancerKey } from '#src/loadbalancer/identity';
+import type { LoadBalancerId } from '#src/loadbalancer/model';
+import type { ListenerSpec } from './listener-spec.ts';
+import type { ObservedTargets } from './targets.ts';
+
+/** Who uses an address. */
+export interface AddressUse {
+  readonly holders: readonly LoadBalancerKey[];
+  /** Who has each `80/TCP`; filled only where several load balancers may use the address. */
+  readonly ports: ReadonlyMap<string, LoadBalancerKey>;
+}
+
+/** By address, for all load balancers: what planning one of them needs to know of the others. */
+export type Holdings = ReadonlyMap<string, AddressUse>;
+
+/** What exists of one load balancer. Values only. */
+export interface Observed {
+  readonly id: LoadBalancerId;
+  /** The addresses that it holds, sorted. */
+  readonly addresses: readonly string[];
+  readonly holdings: Holdings;
+  /** Every address of this machine; undefined where the provider does not add any. */
+  readonly local: ReadonlySet<string> | undefined;
+  /** The sockets that are open, by what they are set to. */
+  readonly listeners: readonly ListenerSpec[];
+  readonly targets: readonly ObservedTargets[];
+  /** Addresses that must stay on the interface because connections of closed listeners still go on there. */
+  readonly draining: readonly string[];
+}

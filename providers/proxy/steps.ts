@@ -1,0 +1,158 @@
+/** The changes that the proxy provider can make, and how each reads. */
+import type { ListenerRef, LoadBalancerId } from '#src/loadbalancer/model';
+import { listenerKey } from '#src/loadbalancer/model';
+import type { PlanStep } from '#src/loadbalancer/provider';
+import { endpointKey, specChanges, type Endpoint, type ListenerSpec } from './listener-spec.ts';
+import { usableNodes, type ObservedTargets, type Targets } from './targets.ts';
+
+interface Step extends PlanStep {
+  readonly id: LoadBalancerId;
+}
+
+export interface AssignAddress extends Step {
+  readonly kind: 'assignAddress';
+  readonly address: string;
+}
+
+export interface AddInterfaceAddress extends Step {
+  readonly kind: 'addInterfaceAddress';
+  readonly address: string;
+  readonly interface: string;
+}
+
+export interface SetTargets extends Step {
+  readonly kind: 'setTargets';
+  /** UID. */
+  readonly member: string;
+  readonly targets: Targets;
+}
+
+export interface OpenListener extends Step {
+  readonly kind: 'openListener';
+  readonly spec: ListenerSpec;
+}
+
+export interface UpdateListener extends Step {
+  readonly kind: 'updateListener';
+  readonly spec: ListenerSpec;
+}
+
+export interface CloseListener extends Step {
+  readonly kind: 'closeListener';
+  readonly endpoint: Endpoint;
+}
+
+export interface DropTargets extends Step {
+  readonly kind: 'dropTargets';
+  /** UID. */
+  readonly member: string;
+}
+
+export interface ReleaseAddress extends Step {
+  readonly kind: 'releaseAddress';
+  readonly address: string;
+}
+
+export type ProxyStep =
+  | AssignAddress
+  | AddInterfaceAddress
+  | SetTargets
+  | OpenListener
+  | UpdateListener
+  | CloseListener
+  | DropTargets
+  | ReleaseAddress;
+
+export function assignAddress(id: LoadBalancerId, address: string): AssignAddress {
+  return { kind: 'assignAddress', id, address, impact: 'none', summary: `Assign ${address}` };
+}
+
+export function addInterfaceAddress(id: LoadBalancerId, address: string, device: string): AddInterfaceAddress {
+  const summary = `Add ${address} to ${device}`;
+  return { kind: 'addInterfaceAddress', id, address, interface: device, impact: 'none', summary };
+}
+
+/** `name` is the member's, for the text. */
+export function setTargets(
+  id: LoadBalancerId,
+  { uid, name }: { readonly uid: string; readonly name: string },
+  targets: Targets,
+  before: ObservedTargets | undefined,
+): SetTargets {
+  const now = usableNodes(targets).map((node) => node.name);
+  const previous = new Set(before?.usable);
+  const current = new Set(now);
+  const added = now.filter((node) => !previous.has(node));
+  const removed = [...previous].filter((node) => !current.has(node));
+  const changes = before ? [...some('add', added), ...some('remove', removed)] : [];
+  const how = targets.policy === 'Local' ? ' that have an endpoint' : '';
+  return {
+    kind: 'setTargets',
+    id,
+    member: uid,
+    targets,
+    impact: removed.length > 0 ? 'drains' : 'none',
+    summary:
+      `Send traffic of ${name} to ${now.length} ${now.length === 1 ? 'node' : 'nodes'}${how}` +
+      (changes.length > 0 ? ` (${changes.join('; ')})` : ''),
+  };
+}
+
+export function openListener(id: LoadBalancerId, spec: ListenerSpec): OpenListener {
+  const summary = `Listen on ${endpointKey(spec)} for NodePort ${spec.nodePort}`;
+  return { kind: 'openListener', id, spec, impact: 'none', listener: refOf(spec), summary };
+}
+
+export function updateListener(id: LoadBalancerId, spec: ListenerSpec, before: ListenerSpec): UpdateListener {
+  const narrowed = spec.protocol === 'UDP' && specChanges(before, spec).includes('source ranges');
+  return {
+    kind: 'updateListener',
+    id,
+    spec,
+    // TCP connections that are open stay; UDP sessions of clients that are no longer allowed end.
+    impact: narrowed && spec.settings.sourceRanges.length > 0 ? 'breaks' : 'none',
+    listener: refOf(spec),
+    summary: `Change ${endpointKey(spec)}: ${specChanges(before, spec).join(', ')}`,
+  };
+}
+
+export function closeListener(id: LoadBalancerId, spec: ListenerSpec): CloseListener {
+  const { address, family, port, protocol } = spec;
+  const endpoint: Endpoint = { address, family, port, protocol };
+  return {
+    kind: 'closeListener',
+    id,
+    endpoint,
+    impact: protocol === 'TCP' && spec.settings.drainTimeoutMs > 0 ? 'drains' : 'breaks',
+    listener: refOf(spec),
+    summary: `Stop listening on ${endpointKey(spec)}`,
+  };
+}
+
+export function dropTargets(id: LoadBalancerId, member: string): DropTargets {
+  return { kind: 'dropTargets', id, member, impact: 'none', summary: `Forget the targets of the Service ${member}` };
+}
+
+export function releaseAddress(id: LoadBalancerId, address: string, device: string | undefined): ReleaseAddress {
+  const where = device === undefined ? '' : `, and remove it from ${device} unless it is used or was there before`;
+  return { kind: 'releaseAddress', id, address, impact: 'none', summary: `Release ${address}${where}` };
+}
+
+/** The listener as the model names it. */
+function refOf({ port, protocol }: Endpoint): ListenerRef {
+  return { port, protocol };
+}
+
+/** `80/TCP` of an endpoint. */
+export function portKey(endpoint: Endpoint): string {
+  return listenerKey(refOf(endpoint));
+}
+
+const NAMED = 5;
+
+/** `add a, b and 3 more`; nothing for none. */
+function some(verb: string, names: readonly string[]): readonly string[] {
+  if (names.length === 0) return [];
+  const rest = names.length - NAMED;
+  return [`${verb} ${names.slice(0, NAMED).join(', ')}${rest > 0 ? ` and ${rest} more` : ''}`];
+}

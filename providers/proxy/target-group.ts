@@ -1,0 +1,58 @@
+import type { NodeView, NodeViews } from './node-view.ts';
+import type { ObservedTargets, Targets } from './targets.ts';
+
+/** Which nodes went and came when targets were set; both sorted as the nodes are. */
+export interface TargetsChange {
+  readonly left: readonly string[];
+  readonly joined: readonly string[];
+}
+
+/** The targets of one member. Its listeners all choose from them. */
+export class TargetGroup {
+  readonly member: string;
+  readonly #views: NodeViews;
+  #targets: Targets;
+  #held: ReturnType<NodeViews['acquire']>;
+
+  constructor(member: string, targets: Targets, views: NodeViews) {
+    this.member = member;
+    this.#views = views;
+    this.#targets = targets;
+    this.#held = views.acquire(targets);
+  }
+
+  get view(): NodeView {
+    return this.#held.view;
+  }
+
+  set(targets: Targets): TargetsChange {
+    const before = this.#held;
+    // The new view first: nodes that are in both keep their health.
+    this.#held = this.#views.acquire(targets);
+    this.#targets = targets;
+    if (targets.policy === 'Local') this.view.recheck();
+    const change: TargetsChange = {
+      left: before.view.names.filter((name) => !this.view.has(name)),
+      joined: this.view.names.filter((name) => !before.view.has(name)),
+    };
+    before.release();
+    return change;
+  }
+
+  observe(): ObservedTargets {
+    const { policy, healthCheckNodePort, nodes, endpointNodes } = this.#targets;
+    return {
+      member: this.member,
+      policy,
+      healthCheckNodePort,
+      nodesVersion: nodes.version,
+      endpointNodes,
+      usable: this.view.names,
+      health: this.view.health(),
+    };
+  }
+
+  close(): void {
+    this.#held.release();
+  }
+}

@@ -1,0 +1,199 @@
+import type { RemoteInfo, Socket } from 'node:dgram';
+import type { Frontend, FrontendParts } from './frontend.ts';
+import { listenError } from './listen-error.ts';
+import type { ListenerSpec } from './listener-spec.ts';
+import type { Result } from './metrics.ts';
+import { SourceRanges, clientAddress } from './source-ranges.ts';
+import type { TargetGroup, TargetsChange } from './target-group.ts';
+import { UdpSession } from './udp-session.ts';
+import { MOST_QUEUED_BYTES, udpSocket } from './udp-socket.ts';
+
+interface Entry {
+  readonly session: UdpSession;
+  activeAt: number;
+}
+
+/**
+ * Listens on one UDP port of one address. A session begins with a client's first datagram and ends when neither side
+ * has sent anything for the idle time. At a limit, the session that was silent longest makes room for a new one; a
+ * listener never takes another listener's. There is nothing to drain: closing ends every session at once.
+ */
+export class UdpListener implements Frontend {
+  readonly #parts: FrontendParts;
+  /** By client; the one that was silent longest first. */
+  readonly #sessions = new Map<string, Entry>();
+  /** Cancels the end of the sessions of a node that has left. */
+  readonly #leaving = new Map<string, () => void>();
+  readonly #socket: Socket;
+  #spec: ListenerSpec;
+  #group: TargetGroup;
+  #ranges: SourceRanges;
+  #hasEnded = false;
+  #isClosed = false;
+  #cancelSweep: (() => void) | undefined;
+
+  constructor(parts: FrontendParts) {
+    this.#parts = parts;
+    this.#spec = parts.spec;
+    this.#group = parts.group;
+    this.#ranges = new SourceRanges(parts.spec.settings.sourceRanges);
+    this.#socket = udpSocket(parts.spec.address);
+    this.#socket.on('close', () => (this.#hasEnded = true));
+  }
+
+  get spec(): ListenerSpec {
+    return this.#spec;
+  }
+
+  get size(): number {
+    return this.#sessions.size;
+  }
+
+  open(): Promise<void> {
+    const { address, port } = this.#spec;
+    return new Promise((resolve, reject) => {
+      const refuse = (error: NodeJS.ErrnoException): void => reject(listenError(this.#spec, error));
+      this.#socket.once('error', refuse);
+      this.#socket.bind({ address, port, exclusive: true }, () => {
+        this.#socket.off('error', refuse);
+        let lastError: Error | undefined;
+        this.#socket.on('error', (error) => (lastError = error));
+        this.#socket.on('close', () => {
+          if (!this.#isClosed) this.#parts.onDied(lastError);
+        });
+        this.#socket.on('message', (datagram, from) => this.#receive(datagram, from));
+        resolve();
+      });
+    });
+  }
+
+  update(spec: ListenerSpec, group: TargetGroup): void {
+    const before = this.#group.view;
+    this.#spec = spec;
+    this.#group = group;
+    this.#ranges = new SourceRanges(spec.settings.sourceRanges);
+    this.#parts.lane.setLimit(spec.settings.maxConnections ?? Infinity);
+    this.#parts.selector.set(spec, group);
+    // A session has no end of its own, so one of a client that is no longer allowed would go on for ever.
+    for (const [key, { session }] of this.#sessions) {
+      if (!this.#ranges.allows(session.client.address)) this.#end(key, 'denied');
+    }
+    this.targetsChanged({
+      left: before.names.filter((name) => !group.view.has(name)),
+      joined: group.view.names.filter((name) => !before.has(name)),
+    });
+    this.#sweepLater();
+  }
+
+  /** A session moves with its next datagram; until then, what its old target still sends is passed on for a while. */
+  targetsChanged({ left, joined }: TargetsChange): void {
+    for (const node of joined) {
+      this.#leaving.get(node)?.();
+      this.#leaving.delete(node);
+    }
+    for (const node of left) {
+      if (this.#leaving.has(node) || this.#sessions.size === 0) continue;
+      const unlink = (): void => {
+        this.#leaving.delete(node);
+        for (const { session } of this.#sessions.values()) if (session.node === node) session.unlink();
+      };
+      this.#leaving.set(node, this.#parts.clock.after(this.#spec.settings.drainTimeoutMs, unlink));
+    }
+    this.#parts.selector.forgetOthers();
+    this.#parts.metrics.keepTargets((node) => this.#group.view.has(node));
+  }
+
+  close(): Promise<void> {
+    if (this.#isClosed) return Promise.resolve();
+    this.#isClosed = true;
+    this.#cancelSweep?.();
+    for (const cancel of this.#leaving.values()) cancel();
+    for (const key of this.#sessions.keys()) this.#end(key, 'drained');
+    if (!this.#hasEnded) this.#socket.close();
+    this.#parts.metrics.close();
+    return Promise.resolve();
+  }
+
+  #receive(datagram: Buffer, { address: from, port }: RemoteInfo): void {
+    const key = `${from} ${port}`;
+    const known = this.#sessions.get(key);
+    if (known) {
+      this.#touch(key, known);
+      known.session.send(datagram);
+      return;
+    }
+    const { metrics } = this.#parts;
+    const client = { address: clientAddress(from), port };
+    if (!this.#ranges.allows(client.address)) {
+      metrics.dropped('denied');
+    } else if (!this.#makeRoom()) {
+      metrics.dropped('no-room');
+    } else {
+      const entry: Entry = {
+        session: new UdpSession({ ...this.#parts, client, reply: (answer) => this.#reply(key, answer, from, port) }),
+        activeAt: this.#parts.clock.now(),
+      };
+      metrics.opened();
+      this.#sessions.set(key, entry);
+      this.#sweepLater();
+      entry.session.send(datagram);
+    }
+  }
+
+  #reply(key: string, datagram: Buffer, address: string, port: number): void {
+    const entry = this.#sessions.get(key);
+    if (!entry) return;
+    const { metrics } = this.#parts;
+    this.#touch(key, entry);
+    if (this.#socket.getSendQueueSize() > MOST_QUEUED_BYTES) {
+      metrics.dropped('queue-full');
+      return;
+    }
+    metrics.bytes('out', datagram.length);
+    this.#socket.send(datagram, port, address, (error) => {
+      if (error) metrics.dropped('send-failed');
+    });
+  }
+
+  #makeRoom(): boolean {
+    const enter = (): boolean => this.#parts.lane.enter(() => {}) === 'admitted';
+    if (enter()) return true;
+    const [silent] = this.#sessions.keys();
+    if (silent === undefined) return false;
+    this.#end(silent, 'overflow');
+    return enter();
+  }
+
+  #touch(key: string, entry: Entry): void {
+    entry.activeAt = this.#parts.clock.now();
+    this.#sessions.delete(key);
+    this.#sessions.set(key, entry);
+  }
+
+  #end(key: string, result: Result): void {
+    const entry = this.#sessions.get(key);
+    if (!entry) return;
+    this.#sessions.delete(key);
+    entry.session.end();
+    this.#parts.metrics.ended(result);
+    this.#parts.lane.leave();
+  }
+
+  #sweepLater(): void {
+    this.#cancelSweep?.();
+    this.#cancelSweep = undefined;
+    const [oldest] = this.#sessions.values();
+    if (!oldest) return;
+    const left = oldest.activeAt + this.#spec.settings.idleTimeoutMs - this.#parts.clock.now();
+    this.#cancelSweep = this.#parts.clock.after(Math.max(0, left), () => this.#sweep());
+  }
+
+  #sweep(): void {
+    const silentSince = this.#parts.clock.now() - this.#spec.settings.idleTimeoutMs;
+    for (const [key, { activeAt }] of this.#sessions) {
+      if (activeAt > silentSince) break;
+      this.#end(key, 'idle');
+    }
+    this.#sweepLater();
+  }
+}

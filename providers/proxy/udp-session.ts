@@ -1,0 +1,149 @@
+import type { Socket } from 'node:dgram';
+import { isLocalFault } from './local-fault.ts';
+import type { ListenerMetrics } from './metrics.ts';
+import type { Selector, Target } from './selector.ts';
+import type { Client } from './tcp-connection.ts';
+import { MOST_QUEUED_BYTES, udpSocket } from './udp-socket.ts';
+
+/** Datagrams kept while the socket to a target is made. */
+const MOST_PENDING = 16;
+
+export interface SessionParts {
+  readonly client: Client;
+  readonly selector: Selector;
+  readonly metrics: ListenerMetrics;
+  /** Passes a datagram of the target on to the client. */
+  readonly reply: (datagram: Buffer) => void;
+}
+
+/** A socket to one target. */
+interface Link {
+  readonly target: Target;
+  readonly socket: Socket;
+  /** Waiting for the socket; undefined once it is connected. */
+  pending: Buffer[] | undefined;
+  sent: number;
+  answered: boolean;
+  /** The only datagram so far, as long as nothing came back. */
+  only: Buffer | undefined;
+}
+
+/**
+ * One client's datagrams, from one address and port, all to the same target, through a socket of their own: so replies
+ * find the way back, and a target that refuses shows up as an error of that socket.
+ */
+export class UdpSession {
+  readonly client: Client;
+  readonly #parts: SessionParts;
+  /** Targets that refused since one last answered. */
+  readonly #refused = new Set<string>();
+  #link: Link | undefined;
+  #ended = false;
+
+  constructor(parts: SessionParts) {
+    this.client = parts.client;
+    this.#parts = parts;
+  }
+
+  /** The node it goes to. */
+  get node(): string | undefined {
+    return this.#link?.target.node;
+  }
+
+  send(datagram: Buffer): void {
+    const { selector, metrics } = this.#parts;
+    if (this.#link && !selector.isStillGood(this.#link.target)) this.unlink();
+    const link = this.#link ?? this.#open();
+    if (!link) {
+      this.#refused.clear();
+      metrics.dropped('no-target');
+      return;
+    }
+    if (!link.pending) this.#pass(link, datagram);
+    else if (link.pending.length < MOST_PENDING) link.pending.push(datagram);
+    else metrics.dropped('queue-full');
+  }
+
+  /** Leaves the target; the next datagram goes to another. */
+  unlink(): void {
+    const link = this.#link;
+    if (!link) return;
+    this.#link = undefined;
+    this.#parts.selector.closed(link.target.node);
+    link.socket.close();
+  }
+
+  end(): void {
+    this.#ended = true;
+    this.unlink();
+  }
+
+  #open(): Link | undefined {
+    const { selector } = this.#parts;
+    const target = selector.next(this.client.address, this.#refused);
+    if (!target) return undefined;
+    const socket = udpSocket(target.host);
+    const link: Link = { target, socket, pending: [], sent: 0, answered: false, only: undefined };
+    this.#link = link;
+    selector.opened(target.node);
+    socket.on('error', (error) => this.#failed(link, error, link.only));
+    socket.on('message', (datagram) => this.#answered(link, datagram));
+    socket.connect(target.port, target.host, () => {
+      if (this.#link !== link) return;
+      const pending = link.pending ?? [];
+      link.pending = undefined;
+      for (const datagram of pending) this.send(datagram);
+    });
+    return link;
+  }
+
+  #pass(link: Link, datagram: Buffer): void {
+    const { metrics } = this.#parts;
+    if (link.socket.getSendQueueSize() > MOST_QUEUED_BYTES) {
+      metrics.dropped('queue-full');
+      return;
+    }
+    link.sent++;
+    link.only = link.sent === 1 ? datagram : undefined;
+    metrics.bytes('in', datagram.length);
+    link.socket.send(datagram, (error) => {
+      // The kernel tells of an earlier refusal instead of sending; so this one has gone nowhere.
+      if (error) this.#failed(link, error, datagram);
+    });
+  }
+
+  #answered(link: Link, datagram: Buffer): void {
+    if (this.#link !== link) return;
+    const { selector, metrics, reply } = this.#parts;
+    link.only = undefined;
+    if (!link.answered) {
+      link.answered = true;
+      this.#refused.clear();
+      metrics.target(link.target.node, 'reached');
+    }
+    selector.reached(link.target.node);
+    reply(datagram);
+  }
+
+  /**
+   * The target refused (ICMP, RFC 1122 4.1.3.3). `undelivered` is a datagram that surely reached nobody: it goes to
+   * another target. Others may have been lost too, as datagrams may.
+   */
+  #failed(link: Link, error: NodeJS.ErrnoException, undelivered: Buffer | undefined): void {
+    if (this.#ended || this.#link !== link) return;
+    const { selector, metrics } = this.#parts;
+    const waiting = link.pending ?? [];
+    this.unlink();
+    if (isLocalFault(error)) {
+      metrics.dropped('send-failed');
+      return;
+    }
+    selector.failed(link.target.node);
+    metrics.target(link.target.node, 'failed');
+    this.#refused.add(link.target.node);
+    for (const datagram of undelivered ? [undelivered, ...waiting] : waiting) {
+      metrics.retried();
+      this.send(datagram);
+    }
+  }
+}
