@@ -1,5 +1,5 @@
 /** What the demo writes: headings, the commands a person could type, and their output. */
-const colour = process.stdout.isTTY === true && process.env['NO_COLOR'] === undefined;
+const colour = process.stdout.isTTY && process.env['NO_COLOR'] === undefined;
 
 function paint(code: number, text: string): string {
   return colour ? `\u001B[${code}m${text}\u001B[0m` : text;
