@@ -5,7 +5,7 @@ import type { Lab } from './lab.ts';
 import type { Exit, LabProcess, StopOptions } from './lab-process.ts';
 import type { LabMachine } from './machine.ts';
 import { LabError } from './errors.ts';
-import { waitFor } from './wait.ts';
+import { tail, waitFor } from './wait.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
@@ -23,8 +23,6 @@ export interface BallastOptions {
   readonly flags?: readonly string[];
   /** Name of its log, after the machine's. Default `ballast`. */
   readonly name?: string;
-  /** Whether to wait until it says that it is ready, which a replica that does not lead may never say. Default true. */
-  readonly waitUntilReady?: boolean;
   readonly signal?: AbortSignal;
 }
 
@@ -38,19 +36,18 @@ export interface RunningBallast {
   logs(): Promise<string>;
   /** Its metrics, in Prometheus' text format. */
   metrics(): Promise<string>;
-  /** Waits until `/readyz` says yes. */
-  untilReady(): Promise<void>;
 }
 
 /**
  * Starts the controller with the proxy provider: it takes Services without a class too, and gives them the lab's
  * addresses for load balancers, on `eth0` of the machine. It reaches the cluster as the ServiceAccount of `manifests/`,
- * which are applied first, all but what needs an image.
+ * which are applied first, all but what needs an image. Resolves when `/readyz` says yes, which a replica that waits for
+ * the Lease does too.
  */
 export async function startBallast(
   lab: Lab,
   machine: LabMachine,
-  { flags = [], name = 'ballast', waitUntilReady = true, signal }: BallastOptions = {},
+  { flags = [], name = 'ballast', signal }: BallastOptions = {},
 ): Promise<RunningBallast> {
   await applyManifests(lab, signal);
   const token = await requestToken(lab, signal);
@@ -83,27 +80,21 @@ export async function startBallast(
     stop: (options = { graceMs: 15_000 }) => process.stop(options),
     logs: () => process.output(),
     metrics: () => ask('/metrics'),
-    untilReady: async () => {
-      const ready = await waitFor({
-        what: `Ballast on ${machine.name} to be ready`,
-        timeoutMs: READY_WITHIN_MS,
-        signal,
-        log: process.logFile,
-        check: async () => (process.exit ? 'ended' : ask('/readyz')),
-      });
-      if (ready === 'ended') {
-        throw new LabError(`Ballast on ${machine.name} ended before it was ready:\n${await process.output()}`);
-      }
-    },
   };
-  if (!waitUntilReady) return ballast;
   try {
-    await ballast.untilReady();
-    return ballast;
+    const ready = await waitFor({
+      what: `Ballast on ${machine.name} to be ready`,
+      timeoutMs: READY_WITHIN_MS,
+      signal,
+      log: process.logFile,
+      check: async () => (process.exit ? 'ended' : ask('/readyz')),
+    });
+    if (ready !== 'ended') return ballast;
   } catch (error) {
     await process.stop({ graceMs: 0 });
     throw error;
   }
+  throw new LabError(`Ballast on ${machine.name} ended before it was ready:\n${await tail(process.logFile, 20)}`);
 }
 
 /** Namespace, ServiceAccount, rights and settings, as `kubectl apply -k manifests` makes them; no Deployment. */
