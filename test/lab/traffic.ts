@@ -138,6 +138,12 @@ export function describeLoad({ sent, succeeded, failures, longestGapMs, latencyM
   );
 }
 
+/** How many requests failed because no connection was made: they cannot have reached anybody. */
+export function connectFailures({ failures }: LoadSummary): number {
+  const neverMade = Object.entries(failures).filter(([cause]) => cause.startsWith('connect '));
+  return neverMade.reduce((sum, [, count]) => sum + count, 0);
+}
+
 /** `3 of 400 datagrams unanswered, longest gap 40 ms`. */
 export function describeUdpLoad({ sent, answered, longestGapMs }: UdpLoadSummary): string {
   return `${sent - answered} of ${sent} datagrams unanswered, longest gap ${longestGapMs} ms`;
