@@ -39,6 +39,6 @@ export function unknownAnnotations(service: Service): readonly string[] {
         key.slice(PREFIX.length),
         KNOWN_ANNOTATIONS.map((known) => known.slice(PREFIX.length)),
       );
-      return `The annotation ${key} is unknown${meant === undefined ? '' : `; did you mean ${PREFIX}${meant}?`}`;
+      return `The annotation ${key} is unknown${meant === undefined ? ' and does nothing.' : `; did you mean ${PREFIX}${meant}?`}`;
     });
 }

@@ -49,8 +49,8 @@ export function problemsByMember(
   stepFailures: readonly StepFailure[],
 ): (uid: string) => MemberProblems {
   const failures = [
-    ...memberFailures.map(({ member, problem }) => ({ member, ...problem })),
-    ...stepFailures.flatMap((failure) => ownersOf(failure, desired)),
+    ...memberFailures.filter(isNews).map(({ member, problem }) => ({ member, ...problem })),
+    ...stepFailures.filter(isNews).flatMap((failure) => ownersOf(failure, desired)),
   ];
   const refused = Map.groupBy(refusals, ({ member }) => member);
   const failed = Map.groupBy(failures, ({ member }) => member);
@@ -63,6 +63,11 @@ export function problemsByMember(
     );
     return { refusals: said, failures: own };
   };
+}
+
+/** A lost race or a plea for patience is over before a person could read of it. */
+function isNews({ error: { kind } }: { readonly error: BallastError }): boolean {
+  return kind !== 'conflict' && kind !== 'throttled';
 }
 
 function same(a: Problem['listener'], b: Problem['listener']): boolean {
