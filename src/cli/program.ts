@@ -3,6 +3,8 @@ import type { CliContext, CommandContext } from './context.ts';
 import { EXIT } from './exit-codes.ts';
 import { describeFailure } from './failure.ts';
 import { addControllerCommand } from './controller.ts';
+import { addExplainCommand } from './explain.ts';
+import { addPlanCommand } from './plan.ts';
 import { addVersionCommand } from './version.ts';
 
 const HELP_WIDTH = 110;
@@ -50,6 +52,8 @@ export function createProgram(context: CommandContext): Command {
     .configureHelp({ optionDescription: (option) => option.description })
     .addHelpText('after', `${EXAMPLES}\n\n${exitCodes()}`);
   addControllerCommand(program, context);
+  addPlanCommand(program, context);
+  addExplainCommand(program, context);
   addVersionCommand(program, context);
   return program;
 }

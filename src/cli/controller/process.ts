@@ -11,14 +11,17 @@ import { Manager, type Component } from '../../runtime/manager.ts';
 import { untilAborted } from '../../runtime/wait.ts';
 import { claimRules } from '../../service/config.ts';
 import { ServiceController } from '../../service/controller.ts';
-import { createEventSink } from '../../service/kubeevents.ts';
 import { createServiceWriter } from '../../service/kubewriter.ts';
 import { registerServiceMetrics } from '../../service/metrics.ts';
+import type { Leadership } from '../../service/explain.ts';
 import { HealthServer } from '../../telemetry/health.ts';
 import type { Log } from '../../telemetry/log.ts';
 import type { Cluster } from '../cluster.ts';
+import { Inquiry } from '../inquiry/inquiry.ts';
+import { addInquiryRoutes } from '../inquiry/routes.ts';
 import { serviceConfig } from '../service-config.ts';
 import { watchStores } from '../stores.ts';
+import { serviceEvents } from './events.ts';
 
 export interface ProcessInput {
   readonly config: Config;
@@ -49,15 +52,16 @@ export async function runProcess(input: ProcessInput, signal: AbortSignal): Prom
   const recorder = new EventRecorder({ client, log, metrics: cluster.metrics, instance: hostname() });
   const watched = watchStores(client, log, cluster.metrics);
   const service = serviceConfig(config);
+  const rules = claimRules(service, input.providers);
   const metrics = registerServiceMetrics(input.registry);
   const controllers = input.providers.map(
     (provider) =>
       new ServiceController({
         provider,
-        rules: claimRules(service, input.providers),
+        rules,
         stores: watched.stores,
         writer: createServiceWriter(client),
-        events: createEventSink(recorder),
+        events: serviceEvents(recorder),
         fence: () => elector?.fence(),
         config: service,
         clock: systemClock,
@@ -72,6 +76,11 @@ export async function runProcess(input: ProcessInput, signal: AbortSignal): Prom
     ...(elector && { leadership: elector }),
   });
   const health = config.metricsAddress && healthServer(input, manager);
+  if (health) {
+    const { allowedGroups } = config;
+    const leadership = (): Leadership => ({ leads: elector?.isLeader ?? true });
+    addInquiryRoutes(health, new Inquiry({ controllers, stores: watched.stores, rules, allowedGroups, leadership }));
+  }
   // Ended in the reverse order: work first, then what it needs, and the Lease last.
   const components: readonly Component[] = [
     ...(elector ? [{ name: 'leader-election', start: (end: AbortSignal) => elector.run(end) }] : []),

@@ -1,0 +1,57 @@
+import type { z } from 'zod';
+import { BallastError } from '../../errors.ts';
+import { askController, controllerUrl } from './ask.ts';
+import type { Inquiry } from './inquiry.ts';
+import type { Target } from './target.ts';
+
+/** An answer, and who gave it. */
+export interface Answered<T> {
+  readonly answer: T;
+  readonly source: 'controller' | 'fresh';
+  /** For a person: who answered, and why. */
+  readonly note: string;
+}
+
+export interface Question<T> {
+  /** Base URL that the person gave; then nobody else will do. */
+  readonly controller: string | undefined;
+  readonly path: string;
+  readonly query: URLSearchParams;
+  readonly schema: z.ZodType<T>;
+  /** The answer of a controller that has just started. */
+  readonly compute: (inquiry: Inquiry) => Promise<T>;
+}
+
+/**
+ * Asks the running controller, which alone knows its own sockets; where none answers for this cluster, computes.
+ * @throws BallastError `InvalidConfig` when the controller at the given URL does not answer.
+ */
+export async function answer<T extends { readonly cluster?: string | undefined }>(
+  target: Target,
+  { controller, path, query, schema, compute }: Question<T>,
+): Promise<Answered<T>> {
+  const base = controller ?? controllerUrl(target.loaded.config.metricsAddress);
+  const why: string[] = [];
+  if (base !== undefined) {
+    const url = URL.parse(`${path}?${query.toString()}`, base);
+    if (!url) throw new BallastError('InvalidConfig', `--controller ${base} is no URL.`, { field: 'controller' });
+    const asked = await askController(url.href, schema, target.signal);
+    const problem = asked.kind === 'none' ? asked.why : await otherCluster(asked.answer, target);
+    if (asked.kind === 'answer' && problem === undefined) {
+      return { answer: asked.answer, source: 'controller', note: `As the controller at ${base} says:` };
+    }
+    if (controller !== undefined) {
+      throw new BallastError('InvalidConfig', `Asked the controller at ${base}, but ${problem}.`);
+    }
+    why.push(`asked the controller at ${base}, but ${problem}`);
+  }
+  const computed = await compute(await target.fresh());
+  const reason = why.length === 0 ? 'no address to ask' : why.join('; ');
+  return { answer: computed, source: 'fresh', note: `As a controller would see it that starts now (${reason}):` };
+}
+
+async function otherCluster(answered: { readonly cluster?: string | undefined }, target: Target) {
+  const own = await target.cluster();
+  const same = own === undefined || answered.cluster === undefined || own === answered.cluster;
+  return same ? undefined : 'it serves another cluster than the kubeconfig';
+}

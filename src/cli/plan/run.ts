@@ -1,0 +1,52 @@
+import type { Raw } from '../../config/sources.ts';
+import { BallastError } from '../../errors.ts';
+import type { CliContext } from '../context.ts';
+import { EXIT } from '../exit-codes.ts';
+import { answer } from '../inquiry/answer.ts';
+import type { InquiryFlags } from '../inquiry/flags.ts';
+import type { Selection } from '../inquiry/inquiry.ts';
+import { openTarget, parseServiceName } from '../inquiry/target.ts';
+import { PLAN_ANSWER, PLAN_PATH, planQuery, type PrintedPlan } from '../inquiry/wire.ts';
+import { planText } from './text.ts';
+
+export interface PlanFlags extends InquiryFlags {
+  readonly allNamespaces?: boolean;
+  readonly exitCode?: boolean;
+}
+
+export interface PlanInput {
+  readonly service: string | undefined;
+  readonly options: PlanFlags;
+  readonly config: Readonly<Record<string, Raw>>;
+}
+
+/** `ballast plan`: prints the plans and gives the exit code. */
+export async function runPlan({ service, options, config }: PlanInput, context: CliContext): Promise<number> {
+  if (service !== undefined && options.allNamespaces) {
+    throw new BallastError('InvalidConfig', 'Give either a Service or --all-namespaces, not both.');
+  }
+  const name = service === undefined ? undefined : parseServiceName(service);
+  await using target = await openTarget(config, context);
+  const namespace = options.namespace ?? target.namespace;
+  const selection: Selection =
+    name !== undefined ? { service: `${namespace}/${name}` } : options.allNamespaces ? {} : { namespace };
+  const answered = await answer(target, {
+    controller: options.controller,
+    path: PLAN_PATH,
+    query: planQuery(selection),
+    schema: PLAN_ANSWER,
+    compute: async (inquiry) => ({ plans: await inquiry.plans(selection, target.signal) }),
+  });
+  const { plans } = answered.answer;
+  if (options.output === 'json') {
+    context.stdout(`${JSON.stringify({ source: answered.source, plans }, undefined, 2)}\n`);
+  } else {
+    context.stderr(`${answered.note}\n\n`);
+    context.stdout(planText(plans, selection));
+  }
+  return options.exitCode && plans.some(hasWork) ? EXIT.changes.code : EXIT.ok.code;
+}
+
+function hasWork({ steps, preparations }: PrintedPlan): boolean {
+  return steps.length + preparations.length > 0;
+}
