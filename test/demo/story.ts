@@ -81,7 +81,7 @@ async function exposeApp(lab: Lab, signal: AbortSignal): Promise<string> {
   command('kubectl get svc web --watch &');
   command('kubectl apply -f web-service.yaml');
   const watch = lab.kubectl(
-    ['get', 'svc', '--field-selector', `metadata.name=${APP}`, '--watch', '--request-timeout=8s'],
+    ['get', 'svc', '--field-selector', `metadata.name=${APP}`, '--watch', '--request-timeout=4s'],
     {
       check: false,
       timeoutMs: 30_000,
@@ -144,8 +144,9 @@ async function scaleUnderLoad(lab: Lab, address: string, signal: AbortSignal): P
   for (const replicas of [5, 1]) {
     await kubectl(lab, ['scale', 'deployment', APP, `--replicas=${replicas}`]);
     await lab.waitForDeployment({ name: APP, signal });
+    // Long enough for traffic to reach the new pods, and for the old ones to be gone.
+    await delay(3_000, undefined, { signal });
   }
-  await delay(1_000, undefined, { signal });
   const summary = await load.finish();
   line(`  ${describeLoad(summary)}; ${Object.keys(summary.bodies).length} pods answered`);
   if (summary.succeeded < summary.sent * 0.99)
