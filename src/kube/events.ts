@@ -3,7 +3,7 @@ import { Backoff, type BackoffOptions } from '../runtime/backoff.ts';
 import { sleep, systemClock, type Clock } from '../runtime/clock.ts';
 import type { Log } from '../telemetry/log.ts';
 import { isAlreadyExists, isNotFound } from './apierror.ts';
-import type { KubeClient } from './client.ts';
+import type { CallOptions, Draft, ObjectName } from './client.ts';
 import {
   eventName,
   eventNamespace,
@@ -16,11 +16,18 @@ import {
   type Reporter,
 } from './eventseries.ts';
 import type { KubeMetrics } from './metrics.ts';
-import { EVENTS } from './resources.ts';
+import { EVENTS, type Resource } from './resources.ts';
 import { TokenBucket } from './tokenbucket.ts';
+import type { Event } from './wire.ts';
+
+/** What writing Events needs of a client; `KubeClient` has it. */
+export interface EventWriter {
+  create(resource: Resource<Event>, event: Draft<Event>, options: CallOptions): Promise<unknown>;
+  patch(resource: Resource<Event>, event: ObjectName, patch: object, options: CallOptions): Promise<unknown>;
+}
 
 export interface EventRecorderOptions {
-  readonly client: Pick<KubeClient, 'create' | 'patch'>;
+  readonly client: EventWriter;
   readonly log: Log;
   readonly metrics: KubeMetrics;
   /** Which of several replicas reports; as a rule the pod's name. */

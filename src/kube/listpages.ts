@@ -1,11 +1,18 @@
 import { isExpired } from './apierror.ts';
-import type { KubeClient } from './client.ts';
+import type { ListOptions, ObjectList, WatchOptions } from './client.ts';
 import type { Resource } from './resources.ts';
 import type { Trim } from './trim.ts';
+import type { WatchEvent } from './watchevents.ts';
 import type { KubeObject } from './wire.ts';
 
+/** What reading one resource needs of a client; `KubeClient` has it for every resource. */
+export interface ListWatcher<T extends KubeObject> {
+  list(resource: Resource<T>, options: ListOptions): Promise<ObjectList<T>>;
+  watch(resource: Resource<T>, options: WatchOptions): AsyncIterable<WatchEvent<T>>;
+}
+
 export interface ListPagesOptions<T extends KubeObject> {
-  readonly client: Pick<KubeClient, 'list'>;
+  readonly client: Pick<ListWatcher<T>, 'list'>;
   readonly resource: Resource<T>;
   /** Applied to each page at once, so that no more than a page is ever held untrimmed. */
   readonly trim: Trim<T>;

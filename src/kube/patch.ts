@@ -1,6 +1,6 @@
 import pRetry from 'p-retry';
 import { isConflict, isNotFound } from './apierror.ts';
-import type { CallOptions, KubeClient, ObjectName } from './client.ts';
+import type { CallOptions, ObjectName, PatchOptions } from './client.ts';
 import type { Resource } from './resources.ts';
 import type { KubeObject } from './wire.ts';
 
@@ -15,8 +15,14 @@ export type PatchOutcome<T> =
   /** The object was deleted; one of the same name may have been made since, and is not touched. */
   | { readonly kind: 'gone' };
 
+/** What patching one resource needs of a client; `KubeClient` has it for every resource. */
+export interface Patcher<T extends KubeObject> {
+  get(resource: Resource<T>, object: ObjectName, options: CallOptions): Promise<T>;
+  patch(resource: Resource<T>, object: ObjectName, patch: MergePatch, options: PatchOptions): Promise<T>;
+}
+
 export interface PatchRequest<T extends KubeObject> extends CallOptions {
-  readonly client: Pick<KubeClient, 'get' | 'patch'>;
+  readonly client: Patcher<T>;
   readonly resource: Resource<T>;
   /** The state that the caller knows, as a rule from the store; its UID says which object is meant. */
   readonly known: T;

@@ -3,8 +3,7 @@ import { Backoff, type BackoffOptions } from '../runtime/backoff.ts';
 import { sleep, systemClock, type Clock } from '../runtime/clock.ts';
 import type { Log } from '../telemetry/log.ts';
 import { isExpired } from './apierror.ts';
-import type { KubeClient } from './client.ts';
-import { listPages } from './listpages.ts';
+import { listPages, type ListWatcher } from './listpages.ts';
 import type { KubeMetrics } from './metrics.ts';
 import type { Resource } from './resources.ts';
 import type { Store } from './store.ts';
@@ -13,7 +12,7 @@ import type { WatchEvent } from './watchevents.ts';
 import type { KubeObject } from './wire.ts';
 
 export interface ReflectorOptions<T extends KubeObject> {
-  readonly client: Pick<KubeClient, 'list' | 'watch'>;
+  readonly client: ListWatcher<T>;
   readonly resource: Resource<T>;
   /** Filled by this reflector alone. */
   readonly store: Pick<Store<T>, 'put' | 'delete' | 'replace' | 'size'>;
