@@ -36,6 +36,10 @@ export function testProvider<H extends Harness>(options: ContractOptions<H>): vo
         offer: { addresses: harness.addresses, capabilities: harness.provider.capabilities },
       };
     };
+    const finish = async (harness: H): Promise<void> => {
+      open.splice(open.indexOf(harness), 1);
+      await harness.close();
+    };
     const test = namedTests(options);
 
     for (const [name, state] of Object.entries(STATES)) {
@@ -95,8 +99,7 @@ export function testProvider<H extends Harness>(options: ContractOptions<H>): vo
         await cluster.settle();
         await cluster.verify();
       }
-      await harness.close();
-      open.splice(open.indexOf(harness), 1);
+      await finish(harness);
       return more;
     }
 
@@ -322,15 +325,17 @@ export function testProvider<H extends Harness>(options: ContractOptions<H>): vo
       await fc.assert(
         fc.asyncProperty(fc.array(eventArbitrary(offer), { minLength: 1, maxLength: 10 }), async (history) => {
           const { harness, cluster } = await start();
-          for (const event of history) await play(cluster, event);
-          await cluster.settle();
-          await cluster.verify();
-          for (const { id } of cluster.desired.values()) cluster.want(undefined, id);
-          await cluster.settle();
-          await cluster.verify();
-          expect(await harness.reachable()).toEqual([]);
-          await harness.close();
-          open.splice(open.indexOf(harness), 1);
+          try {
+            for (const event of history) await play(cluster, event);
+            await cluster.settle();
+            await cluster.verify();
+            for (const { id } of cluster.desired.values()) cluster.want(undefined, id);
+            await cluster.settle();
+            await cluster.verify();
+            expect(await harness.reachable()).toEqual([]);
+          } finally {
+            await finish(harness);
+          }
         }),
         { numRuns: options.histories ?? 25 },
       );
