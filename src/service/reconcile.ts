@@ -52,6 +52,8 @@ const GONE_POLL_MS = 5_000;
 interface Memory {
   /** What each member asked for. */
   readonly shapes: ReadonlyMap<string, string>;
+  /** UIDs of the members of which it was told that their load balancer is being made. */
+  readonly ensuring: ReadonlySet<string>;
   /** UIDs of the Services of which it was told that their load balancer is being deleted. */
   readonly deleting: ReadonlySet<string>;
 }
@@ -249,7 +251,7 @@ export class Reconciler {
   async #observeOrTell(
     key: LoadBalancerKey,
     { members }: Prepared,
-    { desired, warnings }: DesiredResult,
+    wanted: DesiredResult,
     context: ReconcileContext,
   ): Promise<unknown> {
     try {
@@ -258,13 +260,12 @@ export class Reconciler {
       const { roster, ledger } = this.#options;
       const failure = failureOf(error, context.signal);
       const { code, message } = failure;
-      const waiting = members.filter((service) => currentCondition(service, PROGRAMMED)?.status !== 'True');
       await this.#statuses.write({
-        members: waiting.filter(({ metadata }) => desired?.members.some(({ ref }) => ref.uid === metadata.uid)),
-        desired,
+        members: waitingMembers(members, wanted),
+        desired: wanted.desired,
         kept: false,
         problemsOf: () => ({ refusals: [], failures: [{ code, message }] }),
-        warnings,
+        warnings: wanted.warnings,
         observed: undefined,
         signal: context.signal,
       });
@@ -290,16 +291,14 @@ export class Reconciler {
   }
 
   #announceBefore({ key, members, leaving, wanted }: Work): void {
-    const served = new Set(wanted.desired?.members.map(({ ref }) => ref.uid));
-    for (const service of members) {
-      const isNew = currentCondition(service, PROGRAMMED) === undefined;
-      if (isNew && served.has(service.metadata.uid)) this.#tell(service, ENSURING);
+    const memory = this.#memories.get(key);
+    for (const service of waitingMembers(members, wanted)) {
+      if (!memory?.ensuring.has(service.metadata.uid)) this.#tell(service, ENSURING);
     }
-    const told = this.#memories.get(key)?.deleting;
     const held = this.#options.ledger.heldBy(key);
     for (const service of leaving) {
       const { uid } = service.metadata;
-      if (held.has(uid) && !told?.has(uid)) this.#tell(service, DELETING);
+      if (held.has(uid) && !memory?.deleting.has(uid)) this.#tell(service, DELETING);
     }
   }
 
@@ -314,10 +313,14 @@ export class Reconciler {
     }
   }
 
-  #remember({ key, leaving, wanted }: Work): void {
+  #remember({ key, members, leaving, wanted, plan }: Work): void {
     const shapes = shapesOf(wanted.desired);
+    const told = this.#memories.get(key)?.ensuring;
+    const ensuring = uidsOf(
+      waitingMembers(members, wanted).filter(({ metadata }) => plan.steps.length > 0 || told?.has(metadata.uid)),
+    );
     if (shapes.size + leaving.length === 0) this.#memories.delete(key);
-    else this.#memories.set(key, { shapes, deleting: uidsOf(leaving) });
+    else this.#memories.set(key, { shapes, ensuring, deleting: uidsOf(leaving) });
   }
 
   #tell(service: Service, { type, reason, message }: Announcement): void {
@@ -328,6 +331,14 @@ export class Reconciler {
   #wakeWaiters(key: LoadBalancerKey): void {
     for (const waiting of this.#options.waiters.others(key)) this.#options.enqueue(waiting);
   }
+}
+
+/** The members that are to be served and are not yet. */
+function waitingMembers(members: readonly Service[], { desired }: DesiredResult): readonly Service[] {
+  const served = new Set(desired?.members.map(({ ref }) => ref.uid));
+  return members.filter(
+    (service) => served.has(service.metadata.uid) && currentCondition(service, PROGRAMMED)?.status !== 'True',
+  );
 }
 
 function uidsOf(services: readonly Service[]): ReadonlySet<string> {

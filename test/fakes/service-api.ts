@@ -69,7 +69,8 @@ export class ServiceApi implements ServiceWriter {
   edit(name: string, spec: Partial<Spec>): Service {
     const service = this.must(name);
     const edited = { ...service, spec: { ...service.spec, ...spec } };
-    return this.#save(edited.spec.type === service.spec?.type ? edited : wiped(edited));
+    const leaves = service.spec?.type === 'LoadBalancer' && edited.spec.type !== 'LoadBalancer';
+    return this.#save(leaves ? wiped(edited) : edited);
   }
 
   /** A user's change of annotations; undefined removes one. */

@@ -49,6 +49,7 @@ export class Rig {
   controller: ServiceController;
   fence: Fence = () => {};
   readonly #options: RigOptions;
+  #version = 1;
   #stop = new AbortController();
   #running: Promise<unknown> = Promise.resolve();
 
@@ -94,7 +95,16 @@ export class Rig {
     await this.clock.advance(ms);
   }
 
-  /** `<type> <reason>` of the events about a Service, oldest first. */
+  /** A node as the watch brings it: each time another version. */
+  putNode(each: Node): void {
+    this.nodes.put({ ...each, metadata: { ...each.metadata, resourceVersion: String(++this.#version) } });
+  }
+
+  putSlice(each: EndpointSlice): void {
+    this.slices.put({ ...each, metadata: { ...each.metadata, resourceVersion: String(++this.#version) } });
+  }
+
+  /** The reasons of the events about a Service, oldest first. */
   told(service = 'default/web'): readonly string[] {
     return this.events.filter((event) => event.service === service).map(({ reason }) => reason);
   }
