@@ -67,6 +67,7 @@ class ProxyProvider implements Provider<Observed, ProxyStep> {
   readonly #engine: Engine;
   readonly #readiness: ReadinessWatch;
   readonly #interface: InterfaceAddresses | undefined;
+  #sweeping: Promise<void> | undefined;
   readonly #restored = Promise.withResolvers<void>();
   #listeners: ((id: LoadBalancerId) => void)[] = [];
 
@@ -118,6 +119,8 @@ class ProxyProvider implements Provider<Observed, ProxyStep> {
 
   async observe(id: LoadBalancerId, { signal }: ProviderContext): Promise<Observed> {
     signal.throwIfAborted();
+    // An address that is about to be swept away is not one to count on.
+    await this.#sweeping;
     const local = await this.#interface?.local(signal);
     signal.throwIfAborted();
     const own = this.#engine.find(id);
@@ -195,7 +198,8 @@ class ProxyProvider implements Provider<Observed, ProxyStep> {
       if (signal.aborted) resolve();
       else signal.addEventListener('abort', () => resolve(), { once: true });
     });
-    await Promise.all([ended, this.#sweep(ended, signal)]);
+    this.#sweeping = this.#sweep(ended, signal);
+    await Promise.all([ended, this.#sweeping]);
     this.#readiness.stop();
     await this.#engine.close(this.#options.shutdownTimeoutMs);
     await this.#removeAddresses(() => true);
@@ -214,6 +218,9 @@ class ProxyProvider implements Provider<Observed, ProxyStep> {
     const signal = AbortSignal.timeout(REMOVAL_MS);
     try {
       for (const address of await addresses.ours(signal)) {
+        // Another controller on this machine, for another cluster, marks its own in the same way.
+        const parsed = parseIp(address);
+        if (!parsed || !poolContains(this.#options.pool, parsed)) continue;
         await addresses.remove(address, () => mayRemove(address), signal);
       }
     } catch (error) {

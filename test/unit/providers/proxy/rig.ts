@@ -19,7 +19,7 @@ let hosts = 0;
 /** An address of this machine that nothing else uses. */
 export function loopback(): string {
   hosts++;
-  return `127.${100 + (process.pid % 100)}.${(Math.floor(process.pid / 100) % 120) + 100 * (hosts >> 8)}.${hosts & 255}`;
+  return `127.${200 + (process.pid % 50)}.${(Math.floor(process.pid / 100) % 120) + 100 * (hosts >> 8)}.${hosts & 255}`;
 }
 
 export const HEALTH_PORT = 10_256;
