@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { findCycle, findImports, readSources, type SourceFile } from './architecture/imports.ts';
+import { findCycle, findImports, reachable, readSources, type SourceFile } from './architecture/imports.ts';
 import { violations } from './architecture/rules.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -31,6 +31,11 @@ describe('the sources', () => {
 
   it('have no cycle', () => {
     expect(findCycle(files)).toBeUndefined();
+  });
+
+  it('are all needed by the program', () => {
+    const needed = reachable(files, 'src/main.ts');
+    expect(files.map((file) => file.path).filter((path) => !needed.has(path))).toEqual([]);
   });
 
   it('are small: none over 400 lines, half of them at most 120', () => {

@@ -4,6 +4,7 @@ import { answer } from '../inquiry/answer.ts';
 import type { InquiryFlags } from '../inquiry/flags.ts';
 import { openTarget, parseServiceName } from '../inquiry/target.ts';
 import { EXPLAIN_ANSWER, EXPLAIN_PATH, type ExplainAnswer } from '../inquiry/wire.ts';
+import { explainFresh } from './fresh.ts';
 import { explanationText } from './text.ts';
 
 export interface ExplainInput {
@@ -22,7 +23,7 @@ export async function runExplain({ service, options, config }: ExplainInput, con
     path: EXPLAIN_PATH,
     query: new URLSearchParams({ service: fullName }),
     schema: EXPLAIN_ANSWER,
-    compute: async (inquiry) => ({ explanation: await inquiry.explain(fullName, target.signal) }),
+    compute: async (fresh) => ({ explanation: await explainFresh(fullName, fresh, target) }),
   });
   const { explanation } = answered.answer;
   if (options.output === 'json') {

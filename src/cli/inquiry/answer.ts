@@ -1,8 +1,7 @@
 import type { z } from 'zod';
 import { BallastError } from '../../errors.ts';
 import { askController, controllerUrl } from './ask.ts';
-import type { Inquiry } from './inquiry.ts';
-import type { Target } from './target.ts';
+import type { Fresh, Target } from './target.ts';
 
 /** An answer, and who gave it. */
 export interface Answered<T> {
@@ -19,7 +18,7 @@ export interface Question<T> {
   readonly query: URLSearchParams;
   readonly schema: z.ZodType<T>;
   /** The answer of a controller that has just started. */
-  readonly compute: (inquiry: Inquiry) => Promise<T>;
+  readonly compute: (fresh: Fresh) => Promise<T>;
 }
 
 /**

@@ -10,7 +10,6 @@ import type { Provider } from '../../loadbalancer/provider.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import { claimRules } from '../../service/config.ts';
 import { ServiceController } from '../../service/controller.ts';
-import type { Leadership } from '../../service/explain.ts';
 import { registerServiceMetrics } from '../../service/metrics.ts';
 import type { Stores } from '../../service/ports.ts';
 import type { Log } from '../../telemetry/log.ts';
@@ -22,7 +21,6 @@ export interface FreshInput {
   readonly client: KubeClient;
   readonly config: Config;
   readonly providers: readonly Provider[];
-  readonly leadership: Leadership | undefined;
   readonly log: Log;
   readonly registry: Registry;
   readonly signal: AbortSignal;
@@ -60,7 +58,7 @@ export async function freshInquiry(input: FreshInput): Promise<Inquiry> {
     controller.close();
   }
   const { allowedGroups } = config;
-  return new Inquiry({ controllers, stores, rules, allowedGroups, leadership: () => input.leadership });
+  return new Inquiry({ controllers, stores, rules, allowedGroups, leadership: () => undefined });
 }
 
 async function readCluster(client: KubeClient, stores: Stores, signal: AbortSignal): Promise<void> {

@@ -31,6 +31,8 @@ export interface Explanation {
   /** `namespace/name`. */
   readonly service: string;
   readonly decisions: readonly Decision[];
+  /** The provider that has to do with it; undefined when none has. */
+  readonly provider?: string | undefined;
 }
 
 export class Inquiry {
@@ -69,9 +71,9 @@ export class Inquiry {
     const service = this.#service(name);
     const claimed = claimOf(service, rules).provider;
     const held = controllers.find(({ provider }) => this.#part(service, provider.name) !== undefined);
-    const responsible = controllers.find(({ provider }) => provider.name === claimed) ?? held ?? controllers[0];
-    const decisions = await responsible?.explainFor(name, signal, leadership());
-    return { service: name, decisions: decisions ?? [] };
+    const responsible = controllers.find(({ provider }) => provider.name === claimed) ?? held;
+    const decisions = await (responsible ?? controllers[0])?.explainFor(name, signal, leadership());
+    return { service: name, decisions: decisions ?? [], provider: responsible?.provider.name };
   }
 
   #keys(controller: ServiceController, selection: Selection): Iterable<LoadBalancerKey> {

@@ -4,6 +4,7 @@ import type { Raw } from '../../config/sources.ts';
 import { BallastError, classify } from '../../errors.ts';
 import type { KubeClient } from '../../kube/client.ts';
 import { SERVICES } from '../../kube/resources.ts';
+import type { Provider } from '../../loadbalancer/provider.ts';
 import { createLog } from '../../telemetry/log.ts';
 import { createMetrics } from '../../telemetry/metrics.ts';
 import { findCluster } from '../cluster.ts';
@@ -11,7 +12,12 @@ import { providerSettings, type CliContext } from '../context.ts';
 import { buildProviders } from '../providers.ts';
 import { freshInquiry } from './fresh.ts';
 import type { Inquiry } from './inquiry.ts';
-import { readLeadership } from './lease.ts';
+
+/** A controller that has just started, as far as asking it goes. */
+export interface Fresh {
+  readonly inquiry: Inquiry;
+  readonly providers: readonly Provider[];
+}
 
 /** The same for every question of one run. */
 export interface Target extends AsyncDisposable {
@@ -22,7 +28,7 @@ export interface Target extends AsyncDisposable {
   /** UID of `default/kubernetes`; undefined when it may not be read. */
   readonly cluster: () => Promise<string | undefined>;
   /** What a controller would say that has just started. */
-  readonly fresh: () => Promise<Inquiry>;
+  readonly fresh: () => Promise<Fresh>;
   readonly signal: AbortSignal;
 }
 
@@ -48,9 +54,8 @@ export async function openTarget(flags: Readonly<Record<string, Raw>>, context: 
     cluster: () => clusterUid(client, signal),
     async fresh() {
       const providers = await buildProviders({ loaded, definitions, log, registry });
-      const { leaderElection } = config;
-      const leadership = leaderElection && (await readLeadership(client, leaderElection.name, signal));
-      return freshInquiry({ client, config, providers, leadership, log, registry, signal });
+      const inquiry = await freshInquiry({ client, config, providers, log, registry, signal });
+      return { inquiry, providers };
     },
     [Symbol.asyncDispose]: () => client.close(),
   };

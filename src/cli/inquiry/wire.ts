@@ -42,7 +42,7 @@ export const PLAN_ANSWER: z.ZodType<PrintedPlans> = z.object({
 });
 export const EXPLAIN_ANSWER: z.ZodType<ExplainAnswer> = z.object({
   cluster: z.string().optional(),
-  explanation: z.object({ service: z.string(), decisions: z.array(DECISION) }),
+  explanation: z.object({ service: z.string(), decisions: z.array(DECISION), provider: z.string().optional() }),
 });
 export const ERROR_ANSWER: z.ZodType<{ readonly error: { readonly code: string; readonly message: string } }> =
   z.object({ error: z.object({ code: z.string(), message: z.string() }) });

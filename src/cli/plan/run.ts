@@ -20,6 +20,8 @@ export interface PlanInput {
   readonly config: Readonly<Record<string, Raw>>;
 }
 
+const ONE_BY_ONE = 'Each was planned by itself: where several need an address, the later ones get others than shown.';
+
 /** `ballast plan`: prints the plans and gives the exit code. */
 export async function runPlan({ service, options, config }: PlanInput, context: CliContext): Promise<number> {
   if (service !== undefined && options.allNamespaces) {
@@ -35,7 +37,7 @@ export async function runPlan({ service, options, config }: PlanInput, context: 
     path: PLAN_PATH,
     query: planQuery(selection),
     schema: PLAN_ANSWER,
-    compute: async (inquiry) => ({ plans: await inquiry.plans(selection, target.signal) }),
+    compute: async ({ inquiry }) => ({ plans: await inquiry.plans(selection, target.signal) }),
   });
   const { plans } = answered.answer;
   if (options.output === 'json') {
@@ -43,6 +45,7 @@ export async function runPlan({ service, options, config }: PlanInput, context: 
   } else {
     context.stderr(`${answered.note}\n\n`);
     context.stdout(planText(plans, selection));
+    if (answered.source === 'fresh' && plans.length > 1) context.stderr(`\n${ONE_BY_ONE}\n`);
   }
   return options.exitCode && plans.some(hasWork) ? EXIT.changes.code : EXIT.ok.code;
 }
