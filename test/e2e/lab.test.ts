@@ -1,12 +1,14 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { findRemains } from '../lab/clear.ts';
 import { LabDirectory } from '../lab/directory.ts';
-import { Lab, type LabMachine, NETEXEC_PORTS } from '../lab/lab.ts';
+import { buildImage, Lab, type LabMachine, NETEXEC_PORTS } from '../lab/lab.ts';
+import { SHADOWED_SYSCTLS } from '../lab/node-init.ts';
 import { askUdp, fetchOnce, urlHost } from '../lab/traffic.ts';
 import { waitFor } from '../lab/wait.ts';
 
@@ -59,6 +61,11 @@ async function readyStatus(lab: Lab, node: string): Promise<string | undefined> 
   return status.conditions.find(({ type }) => type === 'Ready')?.status;
 }
 
+/** The host's values of what kubelet writes. */
+async function readSettings(): Promise<readonly string[]> {
+  return Promise.all(Object.keys(SHADOWED_SYSCTLS).map((path) => readFile(`/proc/sys/${path}`, 'utf8')));
+}
+
 /** The different pods that answered one after the other. */
 async function answeringPods(machine: LabMachine, url: string, requests: number): Promise<ReadonlySet<string>> {
   const pods = new Set<string>();
@@ -73,8 +80,10 @@ const NOTHING = { processes: [], namespaces: [], cgroups: [], mounts: [] };
 describe('a dual-stack lab of three nodes', () => {
   let lab: Lab;
   let ports: NodePorts;
+  let settings: readonly string[];
 
   beforeAll(async () => {
+    settings = await readSettings();
     // The shortest grace period with which a healthy node's heartbeats (every 10 s) still come in time.
     const nodeMonitorGracePeriodSeconds = 20;
     lab = await Lab.up({ name: 'labtest', ipFamily: 'dual', machines: MACHINES, nodeMonitorGracePeriodSeconds });
@@ -131,12 +140,19 @@ describe('a dual-stack lab of three nodes', () => {
     expect((await lab.kubectl(lookup)).stdout).toMatch(/^web-/);
   });
 
-  it('runs commands among a node’s daemons and leaves the host’s settings alone', async () => {
-    const { stdout } = await lab
-      .node('n2')
-      .exec(['sh', '-c', 'hostname; cat /proc/sys/kernel/panic_on_oops; ctr images ls -q']);
-    expect(stdout).toMatch(/^n2\n1\n/);
+  it('runs commands among a node’s daemons', async () => {
+    const { stdout } = await lab.node('n2').exec(['sh', '-c', 'hostname; ctr images ls -q']);
+    expect(stdout).toMatch(/^n2\n/);
     expect(stdout).toContain('agnhost');
+  });
+
+  it('shows kubelet the machine-wide settings that it wants and leaves the host’s alone', async () => {
+    const read = ['sh', '-c', 'cat /proc/sys/kernel/panic /proc/sys/kernel/keys/root_maxkeys'];
+    expect((await lab.node('n1').exec(read)).stdout).toBe('10\n1000000\n');
+    expect(await readSettings()).toEqual(settings);
+  });
+
+  it('notes the pods’ addresses in the Node', async () => {
     const { spec } = await lab.request<NodeObject>('GET', '/api/v1/nodes/n2');
     expect(spec.podCIDRs).toEqual(['10.244.2.0/24', 'fd00:10:244:2::/64']);
   });
@@ -205,6 +221,19 @@ describe('a dual-stack lab of three nodes', () => {
     expect(await fetchOnce(lab.machine('outside'), `http://${added.addresses.IPv4}:8000/`)).toBe('here');
     expect(await lab.logs('box-server')).toContain('up');
     expect(await server.stop()).toEqual({ code: null, signal: 'SIGTERM' });
+  });
+
+  it('runs an image that was made from files, on every node', async () => {
+    const image = 'example.test/hello:1';
+    const busybox = { path: '/bin/busybox', source: '/bin/busybox', mode: 0o755 };
+    const entrypoint = ['/bin/busybox', 'echo', 'hello'];
+    await lab.loadImage(await buildImage({ name: image, files: [busybox], entrypoint }));
+    expect(lab.state.images).toHaveLength(3);
+    for (const node of lab.nodes) expect((await node.exec(['ctr', 'images', 'ls', '-q'])).stdout).toContain(image);
+    const flags = ['--image', image, '--image-pull-policy=Never', '--restart=Never'];
+    await lab.kubectl(['run', 'hello', ...flags]);
+    await lab.kubectl(['wait', '--for=jsonpath={.status.phase}=Succeeded', 'pod/hello', '--timeout=20s']);
+    expect((await lab.kubectl(['logs', 'hello'])).stdout).toBe('hello\n');
   });
 
   it('is not taken by another lab of the same name', async () => {

@@ -71,11 +71,6 @@ export function hardwareAddress(network: Network, host: number): string {
   return `02:ba:11:a5:${network === 'nodes' ? '30' : '31'}:${hex}`;
 }
 
-/** The whole network, as a CIDR. */
-export function networkCidr(network: Network, family: Family): string {
-  return `${PREFIX[network][family]}${family === 'IPv4' ? '0' : ''}/${NETWORK_BITS[family]}`;
-}
-
 /** Addresses of the nodes' network that nothing in the lab uses: for load balancers, as first and last. */
 export const LOAD_BALANCER_RANGES: Readonly<Record<Family, { readonly first: string; readonly last: string }>> = {
   IPv4: { first: '172.30.0.200', last: '172.30.0.250' },

@@ -48,7 +48,7 @@ export function parseCgroupMounts(mountinfo: string): Cgroups | undefined {
 }
 
 /** The cgroup of a node's own daemons, below the node's. */
-export const DAEMONS = 'daemons';
+const DAEMONS = 'daemons';
 
 /** Makes a node's cgroup and the one of its daemons in every hierarchy. Returns the latter's folders. */
 export async function createNodeCgroup(cgroups: Cgroups, lab: string, node: string): Promise<readonly string[]> {

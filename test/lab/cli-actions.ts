@@ -8,6 +8,7 @@ import { Lab, type LabOptions } from './lab.ts';
 import type { LabNode } from './lab-node.ts';
 import { provide } from './provide.ts';
 import { readState } from './state.ts';
+import { programEnvironment } from './system-path.ts';
 
 function say(line: string): void {
   process.stdout.write(`${line}\n`);
@@ -139,7 +140,7 @@ async function withLab(name: string, work: (lab: Lab) => Promise<void>): Promise
 /** Runs a command with this process's streams; Ctrl-C is the command's own matter. */
 async function runHere(command: readonly string[], env: Readonly<Record<string, string>>): Promise<void> {
   const [program = '', ...args] = command;
-  const child = spawn(program, args, { stdio: 'inherit', env: { ...process.env, ...env } });
+  const child = spawn(program, args, { stdio: 'inherit', env: programEnvironment(env) });
   const ignore = (): void => undefined;
   process.on('SIGINT', ignore);
   try {

@@ -53,9 +53,13 @@ export async function labStatus(lab: Lab): Promise<LabStatus> {
     proxyMode: state.proxyMode,
     owner: state.owner?.pid,
     kubeconfig: lab.kubeconfigPath,
-    nodes: state.nodes.map((node) => nodeStatus(node, ready.get(node.name) ?? 'Unknown')),
+    nodes: state.nodes
+      .toSorted((a, b) => a.index - b.index)
+      .map((node) => nodeStatus(node, ready.get(node.name) ?? 'Unknown')),
     machines: state.machines.map(({ name, addresses }) => ({ name, addresses: Object.values(addresses) })),
-    ended: state.processes.filter(({ process }) => !isRunning(process)).map(({ name }) => name),
+    ended: state.processes
+      .filter(({ machine, process }) => machine === undefined && !isRunning(process))
+      .map(({ name }) => name),
   };
 }
 

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { identifyProcess, type ProcessIdentity } from '../control-plane/process-identity.ts';
 import { LabError } from './errors.ts';
+import { programEnvironment } from './system-path.ts';
 import { tail } from './wait.ts';
 
 export interface DaemonOptions {
@@ -19,7 +20,7 @@ export async function startDaemon({ command, logFile, env, directory }: DaemonOp
   const child = spawn(program, args, {
     detached: true,
     stdio: ['ignore', log, log],
-    ...(env && { env: { ...process.env, ...env } }),
+    env: programEnvironment(env),
     ...(directory !== undefined && { cwd: directory }),
   });
   closeSync(log);

@@ -80,7 +80,7 @@ export class NodeDirectory {
   }
   /** Becomes the node's /tmp. */
   get tmp(): string {
-    return join(this.path, 'tmp');
+    return join(this.files, 'tmp');
   }
   /** What the node's daemons read; in the node at `NODE_FILES`. */
   get files(): string {

@@ -1,9 +1,11 @@
 import { readdir, readFile } from 'node:fs/promises';
+import { delimiter } from 'node:path';
 import type { LabContext } from './context.ts';
 import { LabError } from './errors.ts';
 import { CONTROL_PLANE, FABRIC, ROUTER } from './names.ts';
 import { inNamespace } from './network.ts';
 import { CONTAINERD_SOCKET, NODE_CNI_FOLDER, NODE_PROGRAM_FOLDER } from './node-config.ts';
+import { programFolders } from './system-path.ts';
 
 /** A command that runs inside the lab, and the environment it wants on top of this process's own. */
 export interface InsideCommand {
@@ -12,7 +14,7 @@ export interface InsideCommand {
 }
 
 /** Everything that a command can run in: nodes, machines, and the lab's own parts. */
-export function insideTargets({ store }: LabContext): readonly string[] {
+function insideTargets({ store }: LabContext): readonly string[] {
   const { nodes, machines } = store.state;
   return [...[...nodes, ...machines].map(({ name }) => name), CONTROL_PLANE, ROUTER, FABRIC];
 }
@@ -39,7 +41,7 @@ export async function insideCommand(
   return {
     command: ['nsenter', `--target=${first}`, ...namespaces, '--', ...command],
     env: {
-      PATH: `${NODE_PROGRAM_FOLDER}:${process.env['PATH'] ?? '/usr/sbin:/usr/bin:/sbin:/bin'}`,
+      PATH: [NODE_PROGRAM_FOLDER, ...programFolders()].join(delimiter),
       CONTAINERD_ADDRESS: CONTAINERD_SOCKET,
       CONTAINERD_NAMESPACE: 'k8s.io',
       CNI_PATH: NODE_CNI_FOLDER,

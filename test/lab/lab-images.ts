@@ -19,7 +19,7 @@ export async function buildLabImages(binaries: ReadonlyMap<string, string>): Pro
 }
 
 /** The path of a program that was resolved before. */
-export function binaryPath(binaries: ReadonlyMap<string, string>, name: string): string {
+function binaryPath(binaries: ReadonlyMap<string, string>, name: string): string {
   const path = binaries.get(name);
   if (path === undefined) throw new LabError(`The program ${name} was not resolved`);
   return path;

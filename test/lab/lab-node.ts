@@ -4,6 +4,7 @@ import type { PerFamily } from './addresses.ts';
 import { labCgroups, removeCgroups, setFrozen } from './cgroups.ts';
 import { killNode } from './clear.ts';
 import type { LabContext } from './context.ts';
+import { snapshotterFor } from './directory.ts';
 import { insideCommand } from './enter.ts';
 import { LabError, LabRequestError } from './errors.ts';
 import { namespaceName } from './names.ts';
@@ -118,9 +119,12 @@ export class LabNode {
   /** Gives the node one more image, from an archive of `buildImage` or `docker save`. */
   async loadImage(archive: string): Promise<void> {
     const folder = this.#context.directory.node(this.name);
+    const snapshotter = await snapshotterFor(folder.path);
     const placed = await placeImage(folder, archive);
     const inside = placed.replace(folder.var, '/var');
-    await this.exec(['ctr', 'images', 'import', inside], { timeoutMs: 120_000 });
+    await this.exec(['ctr', 'images', 'import', '--local', '--snapshotter', snapshotter, inside], {
+      timeoutMs: 120_000,
+    });
     await this.exec(['touch', `${inside}.imported`]);
   }
 

@@ -10,6 +10,7 @@ import { inNamespace, plugIn, setLink } from './network.ts';
 import type { MachineOptions } from './options.ts';
 import { run, type RunOptions, type RunResult } from './run.ts';
 import type { MachineRecord } from './state.ts';
+import { programEnvironment } from './system-path.ts';
 import { tail } from './wait.ts';
 
 export interface SpawnOptions {
@@ -54,7 +55,7 @@ export class LabMachine {
       // In a session of its own, so that a terminal's Ctrl-C reaches only whoever is in charge.
       detached: true,
       stdio: ['ignore', log, log],
-      ...(options.env && { env: { ...process.env, ...options.env } }),
+      env: programEnvironment(options.env),
       ...(options.directory !== undefined && { cwd: options.directory }),
     });
     closeSync(log);
@@ -62,7 +63,7 @@ export class LabMachine {
     const identity = child.pid === undefined ? undefined : identifyProcess(child.pid);
     if (!identity)
       throw new LabError(`\`${program}\` ended at once. The end of ${logFile}:\n${await tail(logFile, 20)}`);
-    await this.#context.store.addProcess({ name, process: identity });
+    await this.#context.store.addProcess({ name, machine: this.name, process: identity });
     return new LabProcess(name, identity, child, logFile);
   }
 

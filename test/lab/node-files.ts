@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import { copyFile, mkdir, symlink, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, mkdir, symlink, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { addressesOf, nodeHost } from './addresses.ts';
 import { CNI_PLUGINS, NODE_PROGRAMS } from './binaries.ts';
@@ -18,7 +18,8 @@ export async function prepareNode(context: LabContext, index: number): Promise<N
   await context.store.putNode(record);
   const folder = context.directory.node(name);
   for (const path of ['lib', 'log', 'tmp', 'cache']) await mkdir(join(folder.var, path), { recursive: true });
-  await mkdir(folder.tmp, { recursive: true, mode: 0o1777 });
+  await mkdir(folder.tmp, { recursive: true });
+  await chmod(folder.tmp, 0o1777); // mkdir leaves out what the umask takes away.
   await symlink('/run', join(folder.var, 'run'));
   await writeFiles(folder.files, {
     ...nodeConfigFiles(await configInput(context, record)),

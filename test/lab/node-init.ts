@@ -55,8 +55,8 @@ ${cgroups.map((folder) => `echo 0 > ${quote(`${folder}/cgroup.procs`)}`).join('\
 mount --make-rshared /
 # What lies below /var or /tmp on the host is bound first, because both are about to disappear behind the node's own.
 ${programs.map(({ source, folder, name: program }) => bind(source, `${files}/${folder}/${program}`)).join('\n')}
-mount --bind ${quote(directory.tmp)} /tmp
 mount --rbind ${quote(directory.var)} /var
+mount --bind ${NODE_FILES}/tmp /tmp
 cd /
 mount -t tmpfs -o mode=755 tmpfs /run
 mkdir -p /run/netns /run/lock
@@ -79,7 +79,7 @@ containerd --config ${NODE_FILES}/containerd.toml >> /var/log/containerd.log 2>&
 until_true containerd answers
 for archive in ${NODE_FILES}/images/*.tar; do
   [ -e "$archive.imported" ] && continue
-  ctr images import --snapshotter ${snapshotter} "$archive"
+  ctr images import --local --snapshotter ${snapshotter} "$archive"
   touch "$archive.imported"
 done
 until_true 'the API server' test -e ${NODE_FILES}/${API_READY}

@@ -1,9 +1,10 @@
 import { constants } from 'node:fs';
 import { access } from 'node:fs/promises';
-import { delimiter, join } from 'node:path';
+import { join } from 'node:path';
 import type { ProgressLine } from '../control-plane/progress.ts';
 import { LabError } from './errors.ts';
 import { run } from './run.ts';
+import { programFolders } from './system-path.ts';
 
 /** Something of the operating system that the lab uses, and the Debian package that has it. */
 interface Needed {
@@ -38,7 +39,6 @@ const BUILD: readonly Needed[] = [
   },
 ];
 
-const SYSTEM_FOLDERS = ['/usr/local/sbin', '/usr/sbin', '/sbin', '/usr/local/bin', '/usr/bin', '/bin'];
 const APT_TIMEOUT_MS = 300_000;
 
 export interface PackageOptions {
@@ -67,7 +67,7 @@ export async function ensurePackages({ progress, signal, build }: PackageOptions
 }
 
 /** The Debian packages whose programs this machine lacks. */
-export async function missingPackages(build: boolean): Promise<readonly string[]> {
+async function missingPackages(build: boolean): Promise<readonly string[]> {
   const missing: string[] = [];
   for (const needed of build ? [...RUNTIME, ...BUILD] : RUNTIME) {
     if (!(await isThere(needed))) missing.push(needed.package);
@@ -83,8 +83,7 @@ async function isThere({ programs }: Needed): Promise<boolean> {
 
 /** The path of a program, also where PATH lacks the system folders. */
 export async function findProgram(program: string): Promise<string | undefined> {
-  const folders = [...(process.env['PATH'] ?? '').split(delimiter), ...SYSTEM_FOLDERS];
-  const candidates = program.includes('/') ? [program] : folders.filter(Boolean).map((folder) => join(folder, program));
+  const candidates = program.includes('/') ? [program] : programFolders().map((folder) => join(folder, program));
   for (const candidate of candidates) {
     try {
       await access(candidate, program.includes('/') ? constants.R_OK : constants.X_OK);

@@ -7,6 +7,7 @@ import { identifyProcess, type ProcessIdentity } from '../control-plane/process-
 import { LabError } from './errors.ts';
 import { CONTROL_PLANE } from './names.ts';
 import { inNamespace } from './network.ts';
+import { programEnvironment } from './system-path.ts';
 
 const PROGRAM = fileURLToPath(new URL('./relay-process.ts', import.meta.url));
 const READY_WITHIN_MS = 10_000;
@@ -37,7 +38,11 @@ export async function startRelay({ lab, target, logFile, signal }: RelayOptions)
   const log = openSync(logFile, 'a');
   const command = inNamespace(lab, CONTROL_PLANE, [process.execPath, PROGRAM, target.host, String(target.port)]);
   const [program = '', ...args] = command;
-  const child = spawn(program, args, { detached: true, stdio: ['ignore', log, log, 'ipc'] });
+  const child = spawn(program, args, {
+    detached: true,
+    stdio: ['ignore', log, log, 'ipc'],
+    env: programEnvironment(),
+  });
   closeSync(log);
   const ended = new AbortController();
   child.once('exit', () => ended.abort());

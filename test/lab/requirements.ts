@@ -35,9 +35,14 @@ function refuse(obstacles: readonly Obstacle[]): void {
   throw new LabError(`This host cannot run a lab:\n${lines.join('\n')}`);
 }
 
+interface Trial {
+  readonly what: string;
+  readonly script: string;
+}
+
+const NAMESPACES: Trial = { what: 'network, mount, process, host name and IPC namespaces', script: 'true' };
 /** What a lab asks of the kernel, each tried out in a namespace that ends with the trial. */
-const TRIALS: readonly { readonly what: string; readonly script: string }[] = [
-  { what: 'a mount, process, host name and IPC namespace', script: 'true' },
+const TRIALS: readonly Trial[] = [
   { what: 'a bridge', script: 'ip link add b0 type bridge' },
   { what: 'a pair of virtual Ethernet devices', script: 'ip link add v0 type veth peer name v1' },
   { what: 'a packet filter (nf_tables)', script: 'nft add table inet trial' },
@@ -46,14 +51,19 @@ const TRIALS: readonly { readonly what: string; readonly script: string }[] = [
 const TRIAL = ['unshare', '--net', '--mount', '--uts', '--ipc', '--pid', '--fork', '--mount-proc', 'sh', '-c'] as const;
 
 async function namespaceObstacles(): Promise<readonly Obstacle[]> {
-  const results = await Promise.all(
-    TRIALS.map(async ({ what, script }) => ({ what, ...(await run([...TRIAL, script], { check: false })) })),
-  );
-  const failed = results.filter(({ code }) => code !== 0);
-  return failed.map(({ what, stderr }) => ({
+  const without = await tryOut(NAMESPACES);
+  if (without) return [without]; // Nothing else can be tried then.
+  const obstacles = await Promise.all(TRIALS.map(tryOut));
+  return obstacles.filter((obstacle) => obstacle !== undefined);
+}
+
+async function tryOut({ what, script }: Trial): Promise<Obstacle | undefined> {
+  const { code, stderr } = await run([...TRIAL, script], { check: false });
+  if (code === 0) return undefined;
+  return {
     problem: `This process cannot make ${what} (${stderr.trim().split('\n').at(-1) ?? 'no reason given'})`,
     remedy: `in a container, run it privileged; otherwise load the kernel's module, or ${OTHER_CLUSTER}`,
-  }));
+  };
 }
 
 async function cgroupObstacles(): Promise<readonly Obstacle[]> {

@@ -1,5 +1,6 @@
 import { isMissingProgram, lastLines, runCommand } from '../control-plane/run-command.ts';
 import { LabError } from './errors.ts';
+import { programEnvironment } from './system-path.ts';
 
 const DEFAULT_TIMEOUT_MS = 30_000;
 
@@ -35,7 +36,7 @@ export async function run(command: readonly string[], options: RunOptions = {}):
       input,
       signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
       killSignal: 'SIGKILL',
-      ...(env && { env: { ...process.env, ...env } }),
+      env: programEnvironment(env),
       ...(directory !== undefined && { cwd: directory }),
     });
   } catch (error) {

@@ -29,6 +29,8 @@ export interface MachineRecord {
 
 export interface ProcessRecord {
   readonly name: string;
+  /** The machine it runs on; none for a part of the lab itself. */
+  readonly machine?: string;
   readonly process: ProcessIdentity;
 }
 
@@ -88,7 +90,7 @@ const labState: z.ZodType<LabState> = z.object({
       addresses: perFamily,
     }),
   ),
-  processes: z.array(z.object({ name: z.string(), process: processIdentity })),
+  processes: z.array(z.object({ name: z.string(), machine: z.string().exactOptional(), process: processIdentity })),
 });
 
 /** Reads what a lab wrote about itself; undefined when there is none, or not one that this version can read. */
@@ -155,13 +157,6 @@ export class LabStore {
 
   async addProcess(record: ProcessRecord): Promise<void> {
     await this.update((state) => ({ ...state, processes: [...state.processes, record] }));
-  }
-
-  async dropProcess({ pid }: ProcessIdentity): Promise<void> {
-    await this.update((state) => ({
-      ...state,
-      processes: state.processes.filter((entry) => entry.process.pid !== pid),
-    }));
   }
 
   requireNode(name: string): NodeRecord {

@@ -31,8 +31,7 @@ export async function deployNetexec(context: LabContext, options: NetexecOptions
   await waitForDeployment(context, options);
 }
 
-/** The Deployment's object, for those who want to change it before they create it. */
-export function netexecDeployment(options: NetexecOptions): object {
+function netexecDeployment(options: NetexecOptions): object {
   const { name, namespace = 'default', replicas = 3, https = false, shutdownDelaySeconds = 0, nodeSelector } = options;
   const labels = { app: name };
   const delay = `--delay-shutdown=${shutdownDelaySeconds}`;
