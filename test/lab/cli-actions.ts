@@ -34,9 +34,9 @@ export async function upAction(options: LabOptions): Promise<void> {
 /** Takes down one lab, or all that are on this host. */
 export async function downAction(name: string, all: boolean): Promise<void> {
   for (const lab of all ? await listLabs() : [name]) {
-    const { processes, namespaces } = await findRemains(lab);
+    const { processes, namespaces, cgroups, mounts } = await findRemains(lab);
     await Lab.clear(lab);
-    const was = processes.length + namespaces.length > 0;
+    const was = [processes, namespaces, cgroups, mounts].some(({ length }) => length > 0);
     say(was ? `Lab ${lab} is down: ended ${processes.length} processes` : `There was no lab ${lab}`);
   }
 }

@@ -19,8 +19,8 @@ export interface LabStatus {
   readonly startedAt: string;
   readonly ipFamily: LabState['ipFamily'];
   readonly proxyMode: LabState['proxyMode'];
-  /** Process that will take it down; none for a lab that stays until `down`. */
-  readonly owner: number | undefined;
+  /** Process that will take it down, unless it has ended itself; none for a lab that stays until `down`. */
+  readonly owner: { readonly pid: number; readonly running: boolean } | undefined;
   readonly kubeconfig: string;
   readonly nodes: readonly NodeStatus[];
   readonly machines: readonly { readonly name: string; readonly addresses: readonly string[] }[];
@@ -51,7 +51,7 @@ export async function labStatus(lab: Lab): Promise<LabStatus> {
     startedAt: state.startedAt,
     ipFamily: state.ipFamily,
     proxyMode: state.proxyMode,
-    owner: state.owner?.pid,
+    owner: state.owner && { pid: state.owner.pid, running: isRunning(state.owner) },
     kubeconfig: lab.kubeconfigPath,
     nodes: state.nodes
       .toSorted((a, b) => a.index - b.index)
@@ -76,7 +76,7 @@ function nodeStatus({ name, addresses, keeper, link, paused }: NodeRecord, ready
 
 /** The same for people. */
 export function formatStatus(status: LabStatus): string {
-  const until = status.owner === undefined ? 'until `npm run lab -- down`' : `until process ${status.owner} ends it`;
+  const until = status.owner?.running ? `until process ${status.owner.pid} ends it` : 'until `npm run lab -- down`';
   const lines = [
     `Lab ${status.name}: ${status.phase} since ${status.startedAt}, ${until}`,
     `  ${status.ipFamily}, kube-proxy in mode ${status.proxyMode}`,
