@@ -1,4 +1,5 @@
 /** The tables of `docs/reference.md` that follow from tables in the code. */
+import type { Command } from 'commander';
 import type { Registry } from 'prom-client';
 import { EXIT } from '#src/cli/exit-codes';
 import { CORE_OPTIONS, OPTION_GROUPS, environmentVariable } from '#src/config/core-options';
@@ -38,10 +39,34 @@ export function optionTables(providers: Readonly<Record<string, ProviderDefiniti
     .join('\n\n');
 }
 
+/** The flags that are no options of the configuration, with the commands that take them. */
+export function commandFlagTable(program: Command): string {
+  const commands = new Map<string, string[]>();
+  const meanings = new Map<string, string>();
+  for (const command of program.commands) {
+    for (const { flags, description, helpGroupHeading } of command.options) {
+      if (helpGroupHeading !== undefined) continue;
+      commands.set(flags, [...(commands.get(flags) ?? []), command.name()]);
+      meanings.set(flags, description);
+    }
+  }
+  return table(
+    ['flag', 'of', 'meaning'],
+    [...commands].map(([flags, names]) => [`\`${flags}\``, names.join(', '), meanings.get(flags) ?? '']),
+  );
+}
+
 export function exitCodeTable(): string {
   return table(
     ['code', 'meaning'],
     Object.values(EXIT).map(({ code, meaning }) => [String(code), meaning]),
+  );
+}
+
+export function providerTable(providers: Readonly<Record<string, ProviderDefinition>>): string {
+  return table(
+    ['provider', '`loadBalancerClass`'],
+    Object.entries(providers).map(([name, { loadBalancerClass }]) => [`\`${name}\``, `\`${loadBalancerClass}\``]),
   );
 }
 
