@@ -76,9 +76,16 @@ export class Cluster {
 
   /** One pass: look, apply every step, look again, publish. The second look must find nothing to do. */
   async reconcile(id: LoadBalancerId): Promise<Look> {
+    await this.#pass(id);
+    return this.converged(id);
+  }
+
+  /** Returns how many steps there were. */
+  async #pass(id: LoadBalancerId): Promise<number> {
     const { plan } = await this.look(id);
     for (const step of plan.steps) await this.provider.apply(structuredClone(step), context());
-    return this.converged(id);
+    await this.converged(id);
+    return plan.steps.length;
   }
 
   /** Checks that nothing is left to do and publishes the status. */
@@ -115,11 +122,18 @@ export class Cluster {
     );
   }
 
-  /** Reconciles everything that is desired or that exists, as after a start, until nothing is left to do. */
+  /**
+   * Reconciles everything that is desired or that exists, as after a start, round by round until a round finds nothing
+   * to do: what one load balancer lets go of, another may have waited for.
+   */
   async settle(): Promise<void> {
     const existing = await this.provider.inventory(context());
     const keys = new Set([...this.desired.keys(), ...existing.map((entry) => keyOf(entry.id))]);
-    for (const key of keys) await this.reconcile(parseKey(key));
+    for (let rounds = 0, steps = 1; steps > 0; rounds += 1) {
+      if (rounds > keys.size + 1) throw new Error(`after ${rounds} rounds there are still ${steps} steps to apply`);
+      steps = 0;
+      for (const key of keys) steps += await this.#pass(parseKey(key));
+    }
   }
 
   /** Checks that the world is exactly as desired: nothing missing, nothing doubled, nothing left over. */
