@@ -24,6 +24,8 @@ export interface LeaderElectorOptions {
   readonly retryPeriodMs?: number;
   /** Monotonic; counts while the process is stopped (SIGSTOP), though not while the machine is suspended. */
   readonly clock?: Clock;
+  /** The time of day, for people who read the Lease. */
+  readonly date?: () => Date;
   readonly random?: () => number;
 }
 
@@ -54,6 +56,7 @@ export class LeaderElector {
   readonly #renewDeadlineMs: number;
   readonly #retryPeriodMs: number;
   readonly #clock: Clock;
+  readonly #date: () => Date;
   readonly #random: () => number;
 
   readonly #acquired: PromiseWithResolvers<void> = Promise.withResolvers();
@@ -76,6 +79,7 @@ export class LeaderElector {
     this.#renewDeadlineMs = options.renewDeadlineMs ?? 10_000;
     this.#retryPeriodMs = options.retryPeriodMs ?? 2_000;
     this.#clock = options.clock ?? systemClock;
+    this.#date = options.date ?? (() => new Date());
     this.#random = options.random ?? Math.random;
     this.acquired = this.#acquired.promise;
     this.#checkOptions();
@@ -162,7 +166,7 @@ export class LeaderElector {
 
   async #write(previous: Lease | undefined, signal: AbortSignal): Promise<void> {
     const since = this.#clock.now();
-    const holder = { identity: this.#identity, leaseDurationMs: this.#leaseDurationMs, now: new Date() };
+    const holder = { identity: this.#identity, leaseDurationMs: this.#leaseDurationMs, now: this.#date() };
     const record = heldRecord(previous?.spec, holder);
     const mightHaveHeld = this.#mayHold;
     this.#mayHold = true;
@@ -243,7 +247,7 @@ export class LeaderElector {
     const lease = held ?? (await this.#lease.read(signal));
     if (lease?.spec?.holderIdentity !== this.#identity) return;
     try {
-      await this.#lease.update(lease, releasedRecord(lease.spec, new Date()), signal);
+      await this.#lease.update(lease, releasedRecord(lease.spec, this.#date()), signal);
     } catch (error) {
       // A renewal that we broke off was carried out after all: once more, from what is there now.
       if (held && isConflict(error)) return this.#release(undefined, signal);
