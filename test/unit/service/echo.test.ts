@@ -1,0 +1,90 @@
+import { describe, expect, it } from 'vitest';
+import { service, servicePort } from '#test/fakes/builders';
+import type { Service } from '#src/kube/wire';
+import { Echo } from '#src/service/echo';
+import type { ServicePatch } from '#src/service/ports';
+
+const before = service();
+const finalizing: ServicePatch = { metadata: { finalizers: ['ballast.dev/proxy'] } };
+const publishing: ServicePatch = {
+  status: {
+    loadBalancer: { ingress: [{ ip: '192.0.2.1', ipMode: 'VIP' }] },
+    conditions: [{ type: 'ballast.dev/Ready', status: 'True', reason: 'X', message: 'Y', lastTransitionTime: 'now' }],
+  },
+};
+const held: Service = {
+  ...before,
+  metadata: { ...before.metadata, resourceVersion: '2', finalizers: ['ballast.dev/proxy'] },
+};
+const published: Service = {
+  ...held,
+  metadata: { ...held.metadata, resourceVersion: '3' },
+  status: {
+    loadBalancer: { ingress: [{ ip: '192.0.2.1', ipMode: 'VIP' }] },
+    conditions: publishing.status!.conditions ?? [],
+  },
+};
+
+function written(): Echo {
+  const echo = new Echo();
+  echo.expect(before, finalizing);
+  echo.expect(held, publishing);
+  return echo;
+}
+
+function update(previous: Service, object: Service): { type: 'updated'; previous: Service; object: Service } {
+  return { type: 'updated', previous, object };
+}
+
+describe('Echo', () => {
+  it('knows our own writes, one after the other or together', () => {
+    const echo = written();
+    expect(echo.isOwn(update(before, held))).toBe(true);
+    expect(echo.isOwn(update(held, published))).toBe(true);
+    expect(written().isOwn(update(before, published))).toBe(true);
+  });
+
+  it('does not take a return to an earlier state for ours', () => {
+    const echo = written();
+    expect(echo.isOwn(update(held, published))).toBe(true);
+    expect(echo.isOwn(update(published, held))).toBe(false);
+    expect(echo.isOwn(update(published, before))).toBe(false);
+  });
+
+  it.each<[string, (each: Service) => Service]>([
+    ['spec', (each) => ({ ...each, spec: { ...each.spec, sessionAffinity: 'ClientIP' } })],
+    ['ports', (each) => ({ ...each, spec: { ...each.spec, ports: [servicePort({ nodePort: 30_999 })] } })],
+    ['annotations', (each) => ({ ...each, metadata: { ...each.metadata, annotations: { a: 'b' } } })],
+    ['deletion', (each) => ({ ...each, metadata: { ...each.metadata, deletionTimestamp: 'now' } })],
+    ['finalizers', (each) => ({ ...each, metadata: { ...each.metadata, finalizers: [] } })],
+    ['address', (each) => ({ ...each, status: { ...each.status, loadBalancer: {} } })],
+    ['conditions', (each) => ({ ...each, status: { ...each.status, conditions: [] } })],
+  ])('sees somebody else’s change that came with ours: %s', (_, change) => {
+    expect(written().isOwn(update(before, change(published)))).toBe(false);
+  });
+
+  it('takes no notice of labels and of conditions that are not ours', () => {
+    const foreign = { type: 'example.com/X', status: 'True', reason: 'X', message: '', lastTransitionTime: 'now' };
+    const labelled: Service = {
+      ...published,
+      metadata: { ...published.metadata, labels: { a: 'b' } },
+      status: { ...published.status, conditions: [...(published.status?.conditions ?? []), foreign] },
+    };
+    expect(written().isOwn(update(published, labelled))).toBe(true);
+  });
+
+  it('knows NodePorts that we filled in', () => {
+    const echo = new Echo();
+    const holed = service({ spec: { ports: [servicePort({ nodePort: 0 })] } });
+    const ports = [servicePort({ nodePort: 30_100 })];
+    echo.expect(holed, { spec: { ports } });
+    expect(echo.isOwn(update(holed, { ...holed, spec: { ...holed.spec, ports } }))).toBe(true);
+  });
+
+  it('never takes an addition or a deletion for ours, and forgets the dead', () => {
+    const echo = written();
+    expect(echo.isOwn({ type: 'added', object: published })).toBe(false);
+    expect(echo.isOwn({ type: 'deleted', object: published })).toBe(false);
+    expect(echo.isOwn(update(held, published))).toBe(false);
+  });
+});
