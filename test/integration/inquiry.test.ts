@@ -1,0 +1,228 @@
+/** `ballast plan` and `ballast explain` against a real API server, with a controller and without. */
+import { beforeAll, describe, expect, it } from 'vitest';
+import { freePort } from '#test/control-plane/free-port';
+import { ballast, type Run } from './ballast.ts';
+import { addresses, useCluster } from './service/cluster.ts';
+import { newPool, startController, type Controller } from './service/controller.ts';
+
+interface Explained {
+  readonly source: string;
+  readonly decisions: readonly { readonly subject: string; readonly verdict: string; readonly text: string }[];
+}
+
+interface Planned {
+  readonly source: string;
+  readonly plans: readonly { readonly name: string; readonly steps: readonly { readonly kind: string }[] }[];
+}
+
+const cluster = useCluster();
+const other = useCluster();
+let nowhere = '';
+
+beforeAll(async () => {
+  nowhere = `127.0.0.1:${await freePort()}`;
+  await cluster.createNode({
+    metadata: { name: 'n1' },
+    status: { addresses: [{ type: 'InternalIP', address: '127.1.0.1' }] },
+  });
+});
+
+/** Runs a command against the cluster; by default no controller is found. */
+function ask(argv: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Run> {
+  return ballast(argv, {
+    KUBECONFIG: cluster.plane.kubeconfigPath,
+    BALLAST_METRICS_BIND_ADDRESS: nowhere,
+    BALLAST_PROXY_ADDRESSES: '127.77.0.1-127.77.0.9',
+    ...env,
+  });
+}
+
+async function explained(argv: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Explained> {
+  const { code, stdout, stderr } = await ask(['explain', ...argv, '-o', 'json'], env);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  const answer: Explained = JSON.parse(stdout);
+  return answer;
+}
+
+describe('without a controller', () => {
+  it('plan shows what one that starts now would do, and says so', async () => {
+    const namespace = await cluster.namespace();
+    await namespace.create('web');
+    const { code, stdout, stderr } = await ask(['plan', '-n', namespace.name]);
+    expect(code).toBe(0);
+    expect(stderr).toContain(`asked the controller at http://${nowhere}, but it does not answer`);
+    expect(stdout).toContain(`${namespace.name}/web  (proxy)`);
+    expect(stdout).toMatch(/1\. .*\n.*Assign 127\.77\.0\.1/);
+    expect(stdout).toContain('1 load balancer, 0 as asked, 3 steps to take.');
+    // And nothing has been done.
+    const service = await namespace.get('web');
+    expect(addresses(service)).toEqual([]);
+    expect(service.metadata.finalizers).toBeUndefined();
+  });
+
+  it('plan --exit-code tells scripts whether there is something to do', async () => {
+    const namespace = await cluster.namespace();
+    await namespace.create('other', { spec: { loadBalancerClass: 'example.com/other' } });
+    expect(await ask(['plan', '-n', namespace.name, '--exit-code'])).toMatchObject({ code: 0 });
+    await namespace.create('web');
+    expect(await ask(['plan', '-n', namespace.name, '--exit-code'])).toMatchObject({ code: 2 });
+    expect(await ask(['plan', 'svc/other', '-n', namespace.name, '--exit-code'])).toMatchObject({
+      code: 0,
+      stdout: `${namespace.name}/other is not for this controller; \`ballast explain\` says why.\n`,
+    });
+  });
+
+  it('explain says first that nobody does the work, and then what else it knows', async () => {
+    const namespace = await cluster.namespace();
+    await namespace.create('web');
+    const { source, decisions } = await explained(['svc/web', '-n', namespace.name]);
+    expect(source).toBe('fresh');
+    expect(decisions.slice(0, 2)).toMatchObject([
+      { subject: 'claim', verdict: 'yes' },
+      { subject: 'leader', verdict: 'no' },
+    ]);
+    expect(decisions.find(({ subject }) => subject === 'nodes')).toMatchObject({
+      verdict: 'yes',
+      text: '1 may receive traffic: n1.',
+    });
+    expect(decisions.find(({ subject }) => subject === 'traffic')).toBeUndefined();
+  });
+
+  it('explain needs only permission to read', async () => {
+    const namespace = await cluster.namespace('reader');
+    await namespace.create('web', { annotations: { 'ballast.dev/algorithm': 'fastest' } });
+    const lists = ['--verb=list', '--resource=services,nodes,endpointslices.discovery.k8s.io'];
+    for (const argv of [
+      ['create', 'serviceaccount', 'reader', '-n', namespace.name],
+      ['create', 'clusterrole', 'ballast-reader', ...lists],
+      [
+        'create',
+        'clusterrolebinding',
+        'ballast-reader',
+        '--clusterrole=ballast-reader',
+        `--serviceaccount=${namespace.name}:reader`,
+      ],
+    ]) {
+      expect(await cluster.plane.kubectl(argv)).toMatchObject({ code: 0 });
+    }
+    const KUBECONFIG = await cluster.plane.createServiceAccountKubeconfig(namespace.name, 'reader');
+    // The namespace is that of the kubeconfig's context. Who leads may not be read, so nothing is said of it.
+    const { decisions } = await explained(['web'], { KUBECONFIG });
+    expect(decisions.find(({ verdict }) => verdict === 'no')).toMatchObject({
+      subject: 'request',
+      text: expect.stringContaining('InvalidAnnotation'),
+    });
+    expect(decisions.find(({ subject }) => subject === 'leader')).toBeUndefined();
+  });
+
+  it('a Service that does not exist, or may not be read, is one clear line', async () => {
+    expect(await ask(['explain', 'svc/nothing'])).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: 'ballast: There is no Service default/nothing.\n',
+    });
+    const namespace = await cluster.namespace('nobody');
+    await cluster.plane.kubectl(['create', 'serviceaccount', 'nobody', '-n', namespace.name]);
+    const KUBECONFIG = await cluster.plane.createServiceAccountKubeconfig(namespace.name, 'nobody');
+    const { code, stderr } = await ask(['explain', 'svc/web'], { KUBECONFIG });
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/^ballast: .*forbidden.*\n {2}hint: Apply the RBAC rules/);
+  });
+
+  it('a wrong kubeconfig, flag or Service name ends with 64', async () => {
+    expect(await ask(['plan'], { KUBECONFIG: '/nowhere/config' })).toMatchObject({
+      code: 64,
+      stderr: expect.stringContaining('ballast: KUBECONFIG names no file that exists: /nowhere/config.'),
+    });
+    expect(await ask(['explain', 'pod/web'])).toMatchObject({
+      code: 64,
+      stderr: expect.stringContaining('ballast: pod/web names no Service; write svc/NAME.'),
+    });
+    expect(await ask(['plan'], { BALLAST_PROXY_ADDRESSES: '300.0.0.1' })).toMatchObject({
+      code: 64,
+      stderr: expect.stringContaining('It was set by BALLAST_PROXY_ADDRESSES=300.0.0.1.'),
+    });
+    expect(await ask(['plan', '--controller', `http://${nowhere}`])).toMatchObject({
+      code: 64,
+      stderr: expect.stringContaining(`Asked the controller at http://${nowhere}, but it does not answer`),
+    });
+  });
+});
+
+describe('with a controller', () => {
+  let controller: Controller;
+  let env: Readonly<Record<string, string>> = {};
+  beforeAll(async () => {
+    controller = await startController(cluster, { flags: ['--leader-elect', 'true', '--proxy-addresses', newPool()] });
+    env = { BALLAST_METRICS_BIND_ADDRESS: new URL(controller.url).host };
+  });
+
+  it('plan says that nothing is left to do', async () => {
+    const namespace = await cluster.namespace();
+    await namespace.create('web');
+    await namespace.untilProgrammed('web');
+    const { code, stdout, stderr } = await ask(['plan', 'svc/web', '-n', namespace.name, '--exit-code'], env);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: `As the controller at ${controller.url} says:\n\n` });
+    expect(stdout).toBe(
+      `${namespace.name}/web  (proxy)\n      nothing to do\n\n1 load balancer, 1 as asked, 0 steps to take.\n`,
+    );
+    const all = await ask(['plan', '-A', '-o', 'json'], env);
+    const answer: Planned = JSON.parse(all.stdout);
+    expect(answer.source).toBe('controller');
+    expect(answer.plans.map(({ name }) => name)).toContain(`${namespace.name}/web`);
+    expect(answer.plans.flatMap(({ steps }) => steps)).toEqual([]);
+  });
+
+  it('explain tells the address and the health that only the controller knows', async () => {
+    const namespace = await cluster.namespace();
+    await namespace.create('web');
+    const [address] = addresses(await namespace.untilProgrammed('web'));
+    const { source, decisions } = await explained(['svc/web', '-n', namespace.name], env);
+    expect(source).toBe('controller');
+    expect(decisions.find(({ subject }) => subject === 'address')).toMatchObject({
+      verdict: 'yes',
+      text: `The load balancer has ${address}.`,
+    });
+    expect(decisions.find(({ subject }) => subject === 'traffic')).toBeDefined();
+    expect(decisions.find(({ subject }) => subject === 'leader')).toMatchObject({ verdict: 'yes' });
+  });
+
+  it('explain without its address still finds out who leads', async () => {
+    const namespace = await cluster.namespace();
+    await namespace.create('web');
+    await namespace.untilProgrammed('web');
+    const { source, decisions } = await explained(['svc/web', '-n', namespace.name]);
+    expect(source).toBe('fresh');
+    expect(decisions[1]).toMatchObject({ subject: 'leader', verdict: 'yes' });
+    expect(decisions.find(({ subject }) => subject === 'status')).toMatchObject({ verdict: 'yes' });
+  });
+
+  it('what it answers about the question itself is passed on', async () => {
+    expect(await ask(['plan', 'svc/nothing'], env)).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: 'ballast: There is no Service default/nothing.\n',
+    });
+  });
+
+  it('is not believed when it serves another cluster', async () => {
+    const namespace = await other.namespace('elsewhere');
+    await namespace.create('web');
+    const elsewhere = { ...env, KUBECONFIG: other.plane.kubeconfigPath };
+    const { code, stdout, stderr } = await ask(['plan', '-n', namespace.name], elsewhere);
+    expect(code).toBe(0);
+    expect(stderr).toContain('but it serves another cluster than the kubeconfig');
+    expect(stdout).toContain(`${namespace.name}/web  (proxy)`);
+  });
+
+  it('a replica that only follows is not asked further', async () => {
+    const follower = await startController(cluster, { flags: ['--leader-elect', 'true'] });
+    const namespace = await cluster.namespace();
+    await namespace.create('web');
+    await namespace.untilProgrammed('web');
+    const { stderr } = await ask(['plan', 'svc/web', '-n', namespace.name], {
+      BALLAST_METRICS_BIND_ADDRESS: new URL(follower.url).host,
+    });
+    expect(stderr).toContain('but it says: This replica only follows; ask the one that holds the Lease.');
+  });
+});
