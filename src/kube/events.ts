@@ -128,7 +128,7 @@ export class EventRecorder {
   #mayWrite({ kind, uid }: ObjectRef, now: number): boolean {
     const object = `${kind}/${uid}`;
     let bucket = this.#buckets.get(object);
-    if (!bucket) this.#buckets.set(object, (bucket = new TokenBucket(SPAM, now)));
+    if (!bucket) this.#buckets.set(object, (bucket = new TokenBucket(SPAM)));
     return bucket.take(now);
   }
 

@@ -5,36 +5,29 @@ export interface TokenBucketOptions {
   readonly refillMs: number;
 }
 
-/** Lets a burst through, then one at a time. */
+/**
+ * Lets a burst through, then one at a time. It keeps the time at which it will be full again instead of a count of
+ * tokens: fractions of tokens would add up to a little less than one.
+ */
 export class TokenBucket {
   readonly #options: TokenBucketOptions;
-  #tokens: number;
-  #filledAt: number;
+  #fullAt = Number.NEGATIVE_INFINITY;
 
-  /** `now` in milliseconds of the caller's clock, as in the methods. */
-  constructor(options: TokenBucketOptions, now: number) {
+  constructor(options: TokenBucketOptions) {
     this.#options = options;
-    this.#tokens = options.burst;
-    this.#filledAt = now;
   }
 
-  /** Takes a token; false when there is none. */
+  /** Takes a token; false when there is none. `now` in milliseconds of the caller's clock. */
   take(now: number): boolean {
-    this.#fill(now);
-    if (this.#tokens < 1) return false;
-    this.#tokens -= 1;
+    const { burst, refillMs } = this.#options;
+    const fullAt = Math.max(this.#fullAt, now) + refillMs;
+    if (fullAt - now > burst * refillMs) return false;
+    this.#fullAt = fullAt;
     return true;
   }
 
   /** Full again: forgetting it changes nothing. */
   isFull(now: number): boolean {
-    this.#fill(now);
-    return this.#tokens === this.#options.burst;
-  }
-
-  #fill(now: number): void {
-    const { burst, refillMs } = this.#options;
-    this.#tokens = Math.min(burst, this.#tokens + (now - this.#filledAt) / refillMs);
-    this.#filledAt = now;
+    return this.#fullAt <= now;
   }
 }
