@@ -91,11 +91,14 @@ export const PROXY_OPTIONS: readonly OptionSpec[] = [
   {
     name: 'proxy-connect-attempts',
     type: 'integer',
-    default: '3',
-    form: 'a whole number from 1 to 20',
+    // With the pauses between them, 1.5 s at least: longer than kube-proxy takes to follow the endpoints.
+    default: '7',
+    form: 'a whole number from 1 to 12',
     least: 1,
-    most: 20,
-    meaning: 'How many targets are tried for one connection before it is reset.',
+    most: 12,
+    meaning:
+      'How often connecting is tried for one connection before it is reset: three times at once, then after pauses of ' +
+      '100 ms, 200 ms and so on; on nodes that were not tried yet as long as there are any.',
   },
   {
     name: 'proxy-drain-timeout',

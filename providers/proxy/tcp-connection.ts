@@ -8,6 +8,14 @@ import { relay } from './relay.ts';
 import type { Target } from './selector.ts';
 import { resetSocket } from './socket-reset.ts';
 
+/**
+ * The first attempts follow each other at once, on other nodes; before the fourth and each one after it is a pause,
+ * which doubles. It is for what only time heals: kube-proxy takes up to a second (its minSyncPeriod) to follow the
+ * endpoints, and until then every node may send on to a pod that has gone, or refuse the port of a new Service.
+ */
+const ATTEMPTS_AT_ONCE = 3;
+const FIRST_PAUSE_MS = 100;
+
 /** Where the client is, as it connected. */
 export interface Client {
   readonly address: string;
@@ -80,10 +88,12 @@ export class TcpConnection {
   }
 
   async #serve(): Promise<void> {
-    const { selector, metrics, options, socket, client } = this.#parts;
+    const { selector, metrics, options, socket } = this.#parts;
     const tried = new Set<string>();
-    for (let attempt = 1; attempt <= options.connectAttempts && !this.#ended; attempt++) {
-      const target = selector.next(client.address, tried);
+    for (let attempt = 1; attempt <= options.connectAttempts; attempt++) {
+      if (attempt > ATTEMPTS_AT_ONCE) await this.#pause(FIRST_PAUSE_MS * 2 ** (attempt - ATTEMPTS_AT_ONCE - 1));
+      if (this.#ended) return;
+      const target = this.#nextTarget(tried);
       if (!target) break;
       if (attempt > 1) metrics.retried();
       tried.add(target.node);
@@ -98,6 +108,31 @@ export class TcpConnection {
       }
     }
     this.#end('no-target');
+  }
+
+  /** A node that was not tried yet; with all of them tried, any once more: behind it may be another pod now. */
+  #nextTarget(tried: Set<string>): Target | undefined {
+    const { selector, client } = this.#parts;
+    const target = selector.next(client.address, tried);
+    if (target || tried.size === 0) return target;
+    tried.clear();
+    return selector.next(client.address, tried);
+  }
+
+  /** Resolves after this time, or when the connection has ended. */
+  #pause(milliseconds: number): Promise<void> {
+    this.node = undefined;
+    return new Promise((resolve) => {
+      const { signal } = this.#abort;
+      const done = (): void => {
+        cancel();
+        signal.removeEventListener('abort', done);
+        resolve();
+      };
+      const cancel = this.#parts.clock.after(milliseconds, done);
+      signal.addEventListener('abort', done, { once: true });
+      if (signal.aborted) done();
+    });
   }
 
   /** Dials one target and relays to it; `unused` when another may be tried. */
