@@ -130,7 +130,12 @@ export function startWorld(
   pool: readonly string[] = [loopback(), loopback(), loopback()],
 ): World {
   const registry = new Registry();
-  const options = parseProxyOptions({ 'proxy-addresses': pool, 'proxy-health-interval': 100, ...raw });
+  const options = parseProxyOptions({
+    'proxy-addresses': pool,
+    'proxy-health-interval': 100,
+    'proxy-shutdown-timeout': 0,
+    ...raw,
+  });
   const provider: Provider = createProxyProvider(options, { log: silentLog, registry });
   const abort = new AbortController();
   const running = provider.run(abort.signal);
