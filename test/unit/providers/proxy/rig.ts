@@ -133,7 +133,7 @@ export function startWorld(
   const options = parseProxyOptions({
     'proxy-addresses': pool,
     'proxy-health-interval': 100,
-    'proxy-shutdown-timeout': 0,
+    'proxy-shutdown-timeout': 200,
     ...raw,
   });
   const provider: Provider = createProxyProvider(options, { log: silentLog, registry });
