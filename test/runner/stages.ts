@@ -1,4 +1,6 @@
 import { join } from 'node:path';
+import { resolveBinaries } from '../control-plane/binaries.ts';
+import { ETCD, KUBE_APISERVER, KUBE_CONTROLLER_MANAGER, KUBECTL } from '../control-plane/kubernetes-binaries.ts';
 import { runCommand } from './command.ts';
 import { collect, judge, type Failure, type Outcome } from './outcome.ts';
 
@@ -27,9 +29,45 @@ export const STAGES: readonly Stage[] = [
   { name: 'checks', run: runChecks },
   { name: 'unit', run: vitest('unit', 10 * MINUTE_MS) },
   { name: 'contract', run: vitest('contract', 10 * MINUTE_MS) },
-  { name: 'integration', run: vitest('integration', 30 * MINUTE_MS) },
-  { name: 'e2e', run: vitest('e2e', 60 * MINUTE_MS) },
+  { name: 'integration', run: prepared(controlPlanePrograms, vitest('integration', 30 * MINUTE_MS)) },
+  { name: 'e2e', run: prepared(labPrograms, vitest('e2e', 60 * MINUTE_MS)) },
 ];
+
+/** Building Kubernetes from sources on two slow cores, with room. */
+const BUILD_TIMEOUT_MS = 90 * MINUTE_MS;
+
+type Preparation = (root: string, signal: AbortSignal) => Promise<void>;
+
+/**
+ * Gets what the tests need before their time-outs run: a first build takes minutes. When it fails, the tests say why
+ * they cannot run, each for itself.
+ */
+function prepared(prepare: Preparation, run: Stage['run']): Stage['run'] {
+  return async (root, signal) => {
+    try {
+      await prepare(root, AbortSignal.any([signal, AbortSignal.timeout(BUILD_TIMEOUT_MS)]));
+    } catch (error) {
+      process.stdout.write(`  ${error instanceof Error ? error.message : String(error)}\n`);
+    }
+    return run(root, signal);
+  };
+}
+
+async function controlPlanePrograms(_root: string, signal: AbortSignal): Promise<void> {
+  const programs = [ETCD, KUBE_APISERVER, KUBE_CONTROLLER_MANAGER, KUBECTL];
+  await resolveBinaries(programs, { progress: (line) => process.stdout.write(`  ${line}\n`), signal });
+}
+
+async function labPrograms(root: string, signal: AbortSignal): Promise<void> {
+  const result = await runCommand({
+    command: process.execPath,
+    arguments: ['--conditions=source', join(root, 'test/lab/cli.ts'), 'build'],
+    timeoutMs: BUILD_TIMEOUT_MS,
+    signal,
+    output: 'pass',
+  });
+  if (!result.ok) throw new Error(`The lab's programs could not be made ready: ${result.exit}.`);
+}
 
 async function runChecks(root: string, signal: AbortSignal): Promise<Outcome> {
   const failures: Failure[] = [];
