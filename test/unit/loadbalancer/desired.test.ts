@@ -295,7 +295,7 @@ describe('the Local policy', () => {
   it('names the nodes with an endpoint that can take traffic', () => {
     const [member] = one(local, { slices }).desired?.members ?? [];
     expect(member).toMatchObject({ trafficPolicy: 'Local', healthCheckNodePort: 32_000 });
-    expect(member?.endpointNodes).toEqual(['also-ready', 'ready', 'serving']);
+    expect(member?.endpointNodes).toEqual(['also-ready', 'ready']);
   });
 
   it('counts endpoints that are not ready where the Service publishes them', () => {
