@@ -1,0 +1,67 @@
+import { describe, expect, it } from 'vitest';
+import { Claims } from '#providers/proxy/claims';
+import { parsePool } from '#providers/proxy/pool';
+
+const pool = parsePool(['192.0.2.1-192.0.2.9', 'fd00::1'], 'proxy-addresses');
+const A = 'service/default/a';
+const B = 'service/default/b';
+
+describe('claims', () => {
+  it('give an address to one load balancer only', () => {
+    const claims = new Claims(pool);
+    claims.assign(A, '192.0.2.1');
+    claims.assign(A, '192.0.2.1');
+    expect(() => claims.assign(B, '192.0.2.1')).toThrow(expect.objectContaining({ code: 'ClaimLost' }));
+    claims.release(A, '192.0.2.1');
+    claims.assign(B, '192.0.2.1');
+    expect(claims.addressesOf(B)).toEqual(['192.0.2.1']);
+    expect(claims.addressesOf(A)).toEqual([]);
+  });
+
+  it('give the only address of a family to all, and each port to one', () => {
+    const claims = new Claims(pool);
+    claims.assign(A, 'fd00::1');
+    claims.assign(B, 'fd00::1');
+    claims.takePort(A, 'fd00::1', '80/TCP');
+    claims.takePort(A, 'fd00::1', '80/TCP');
+    expect(() => claims.takePort(B, 'fd00::1', '80/TCP')).toThrow(expect.objectContaining({ code: 'ClaimLost' }));
+    claims.takePort(B, 'fd00::1', '80/UDP');
+    claims.freePort(B, 'fd00::1', '80/TCP');
+    expect(claims.holdings().get('fd00::1')?.ports).toEqual(
+      new Map([
+        ['80/TCP', A],
+        ['80/UDP', B],
+      ]),
+    );
+    claims.release(A, 'fd00::1');
+    claims.takePort(B, 'fd00::1', '80/TCP');
+    expect(claims.isHeldByOthers(A, 'fd00::1')).toBe(true);
+    expect(claims.isHeldByOthers(B, 'fd00::1')).toBe(false);
+  });
+
+  it('give no port of an address that is not held', () => {
+    const claims = new Claims(pool);
+    expect(() => claims.takePort(A, '192.0.2.1', '80/TCP')).toThrow(expect.objectContaining({ code: 'ClaimLost' }));
+  });
+
+  it('let those who had an address before keep it, even together', () => {
+    const claims = new Claims(pool);
+    claims.restore(A, '192.0.2.1');
+    claims.restore(B, '192.0.2.1');
+    claims.takePort(A, '192.0.2.1', '80/TCP');
+    expect(claims.holdings().get('192.0.2.1')).toEqual({ holders: [A, B], ports: new Map([['80/TCP', A]]) });
+    expect(() => claims.assign('service/default/c', '192.0.2.1')).toThrow(expect.anything());
+  });
+
+  it('give pictures that do not change, and the same one while nothing does', () => {
+    const claims = new Claims(pool);
+    claims.assign(A, '192.0.2.1');
+    const before = claims.holdings();
+    claims.takePort(A, '192.0.2.1', '80/TCP');
+    expect(claims.holdings()).toBe(before);
+    claims.assign(A, '192.0.2.2');
+    expect([...before.keys()]).toEqual(['192.0.2.1']);
+    expect([...claims.holdings().keys()]).toEqual(['192.0.2.1', '192.0.2.2']);
+    expect(claims.holdings().get('192.0.2.1')).toBe(before.get('192.0.2.1'));
+  });
+});
