@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import { assert, nat, property } from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { formatDuration, parseDuration } from '#src/loadbalancer/options';
 
@@ -13,16 +13,15 @@ describe('a duration', () => {
   });
 
   it('is refused without a unit, with a sign, or with anything else around it', () => {
-    for (const text of ['', '10', '-10s', '10 s', '10s ', 's', '1d', '10sec', '1e3s', '.5s', '0x1s']) {
-      expect(parseDuration(text), text).toBeUndefined();
-    }
+    const texts = ['', '10', '-10s', '10 s', '10s ', 's', '1d', '10sec', '1e3s', '.5s', '0x1s'];
+    expect(texts.filter((text) => parseDuration(text) !== undefined)).toEqual([]);
   });
 
   it('is written so that reading gives it back', () => {
     expect(formatDuration(5_400_000)).toBe('1h30m');
     expect(formatDuration(0)).toBe('0s');
-    fc.assert(
-      fc.property(fc.nat(1_000_000_000), (milliseconds) => {
+    assert(
+      property(nat(1_000_000_000), (milliseconds) => {
         expect(parseDuration(formatDuration(milliseconds))).toBe(milliseconds);
       }),
     );
