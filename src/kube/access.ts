@@ -6,7 +6,7 @@ export interface ClusterAccess {
   readonly description: string;
   /** The namespace of the context, or the pod's own one in a cluster. */
   readonly namespace: string | undefined;
-  /** An HTTP or SOCKS5 proxy between us and the API server. */
+  /** An HTTP or SOCKS5 proxy between us and the API server: `http://`, `https://` or `socks5://`. */
   readonly proxyUrl: string | undefined;
   /**
    * What a request carries now. Called for every request, because tokens expire and files are replaced under us.

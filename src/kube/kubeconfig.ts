@@ -32,6 +32,7 @@ export async function kubeconfigAccess(files: readonly string[], contextName?: s
   config.setCurrentContext(name);
   const { cluster, user, namespace } = currentEntries(config, name, where);
   checkServer(cluster, where);
+  checkProxy(cluster, where);
   checkFiles(cluster, user, where);
   // The library refuses http:// unless told that there is no TLS to verify, which is then true.
   const plain = cluster.server.startsWith('http:');
@@ -42,7 +43,7 @@ export async function kubeconfigAccess(files: readonly string[], contextName?: s
     server: cluster.server,
     description,
     namespace,
-    proxyUrl: cluster.proxyUrl,
+    proxyUrl: cluster.proxyUrl || undefined,
     async credentials(): Promise<Credentials> {
       try {
         return await credentialsOf(config);
@@ -93,6 +94,13 @@ function checkServer(cluster: Cluster, where: string): void {
   throw invalid(
     `Cluster "${cluster.name}" of ${where} has the server "${cluster.server}"; it must be an https:// URL ` +
       '(http:// only for a proxy on this machine).',
+  );
+}
+
+function checkProxy({ name, proxyUrl }: Cluster, where: string): void {
+  if (!proxyUrl || ['http:', 'https:', 'socks5:'].includes(URL.parse(proxyUrl)?.protocol ?? '')) return;
+  throw invalid(
+    `Cluster "${name}" of ${where} has the proxy-url "${proxyUrl}"; it must be an http://, https:// or socks5:// URL.`,
   );
 }
 

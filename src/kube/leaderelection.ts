@@ -32,6 +32,9 @@ export interface LeaderElectorOptions {
 /** client-go's: a follower waits between one and 2.2 retry periods, so that followers do not march in step. */
 const JITTER = 1.2;
 
+/** The end of the process does not wait longer for this; without it, the others wait for the Lease to run out. */
+const GIVE_BACK_MS = 2_000;
+
 /** An identity for `LeaderElectorOptions`: readable, and new for every process. */
 export function electorIdentity(hostname: string): string {
   return `${hostname}_${randomUUID()}`;
@@ -232,7 +235,7 @@ export class LeaderElector {
     if (!this.#mayHold) return;
     const limits = {
       signal: new AbortController().signal,
-      timeoutMs: this.#renewDeadlineMs / 2,
+      timeoutMs: Math.min(GIVE_BACK_MS, this.#renewDeadlineMs / 2),
       clock: this.#clock,
     };
     try {

@@ -111,6 +111,14 @@ describe('connections', () => {
     await server.until(() => server.sockets.size === 1);
   });
 
+  it('go through the proxy of the kubeconfig', async () => {
+    await using proxy = await Loopback.start((_, response) => reply(response, 200, { via: 'proxy' }));
+    const access = { ...accessTo('http://api.example.test'), proxyUrl: proxy.url };
+    await using kube = createClient(proxy, { access });
+    expect(await kube.client.get(NODES, { name: 'a' }, { signal })).toEqual({ via: 'proxy' });
+    expect(proxy.requests).toMatchObject([{ path: '/api/v1/nodes/a', headers: { host: 'api.example.test' } }]);
+  });
+
   it('carry the credentials of the moment', async () => {
     await using server = await Loopback.start((_, response) => reply(response, 200, {}));
     let count = 0;

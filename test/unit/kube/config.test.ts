@@ -105,6 +105,8 @@ describe('a kubeconfig', () => {
       description: `context "lab" of ${path}`,
       proxyUrl: undefined,
     });
+    const proxied = await file('proxied', config({ cluster: { 'proxy-url': 'http://proxy:3128' } }));
+    expect((await loadKubeConfig({ path: proxied })).proxyUrl).toBe('http://proxy:3128');
     expect(await access.credentials()).toEqual({ headers: { authorization: 'Bearer token-of-lab' }, tls: {} });
   });
 
@@ -127,6 +129,7 @@ describe('a kubeconfig', () => {
     ['a user that is not there', {}, { context: { user: 'gone' } }, /names the user "gone", which is not there/],
     ['a server without TLS', {}, { cluster: { server: 'http://10.0.0.1:80' } }, /it must be an https:\/\/ URL/],
     ['a server that is no URL', {}, { cluster: { server: 'lab:6443' } }, /has the server "lab:6443"/],
+    ['a proxy of another kind', {}, { cluster: { 'proxy-url': 'ftp://p' } }, /has the proxy-url "ftp:\/\/p"; it must/],
     ['no server', {}, { cluster: { server: undefined } }, /server is missing/],
     [
       'a CA file that is not there',

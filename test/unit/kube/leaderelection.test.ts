@@ -348,7 +348,7 @@ describe('the end', () => {
     await settle();
     isDown = true;
     a.stop.abort();
-    await clock.advance(5_000);
+    await clock.advance(2_000);
     expect([a.outcome, clock.pending]).toEqual(['stopped', 0]);
   });
 
