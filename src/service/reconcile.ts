@@ -95,10 +95,10 @@ export class Reconciler {
     const { signal } = context;
 
     // 1. Gather
-    const gathered = gather(key, roster, ledger);
+    const { members, leaving } = gather(key, roster, ledger);
 
     // 2. Prepare
-    const prepared = await this.#prepare(parseKey(key), gathered.members, context);
+    const prepared = await this.#prepare(parseKey(key), members, context);
 
     // 3. Desired
     const wanted = this.#desired(parseKey(key), prepared.servable);
@@ -112,7 +112,6 @@ export class Reconciler {
     waiters.note(key, plan.refusals);
 
     // 6. Apply
-    const leaving = union(gathered.leaving, gather(key, roster, ledger).leaving);
     const stepFailures = await this.#apply({ key, members: prepared.members, leaving, wanted, plan }, context);
     const observed = plan.steps.length > 0 ? await this.#observeOrTell(key, prepared, wanted, context) : found;
 
@@ -343,11 +342,6 @@ function waitingMembers(members: readonly Service[], { desired }: DesiredResult)
 
 function uidsOf(services: readonly Service[]): ReadonlySet<string> {
   return new Set(services.map(({ metadata }) => metadata.uid));
-}
-
-function union(a: readonly Service[], b: readonly Service[]): readonly Service[] {
-  const known = uidsOf(a);
-  return [...a, ...b.filter(({ metadata }) => !known.has(metadata.uid))];
 }
 
 interface Done {

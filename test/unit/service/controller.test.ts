@@ -292,6 +292,34 @@ describe('the end of a load balancer', () => {
   });
 });
 
+describe('a Service that changes while it is written to', () => {
+  it('is not held any more when it has been deleted meanwhile', async () => {
+    const rig = await startRig();
+    rig.api.beforeWrite = () => {
+      if (rig.api.must(WEB).metadata.deletionTimestamp === undefined) rig.api.delete(WEB);
+    };
+    rig.api.create(service({ loadBalancerClass: null, metadata: { finalizers: ['example.com/x'] } }));
+    await rig.settle();
+    expect(rig.api.must(WEB).metadata.finalizers).toEqual(['example.com/x']);
+    expect(rig.api.writes).toEqual([]);
+    expect(rig.world.list()).toEqual([]);
+  });
+
+  it('is not let go when it is a load balancer again', async () => {
+    const rig = await working();
+    rig.api.beforeWrite = () => {
+      if (rig.api.must(WEB).spec?.type === 'ClusterIP')
+        rig.api.edit(WEB, { type: 'LoadBalancer', ports: [servicePort()] });
+    };
+    rig.api.edit(WEB, { type: 'ClusterIP' });
+    await rig.settle();
+    expect(rig.api.must(WEB).metadata.finalizers).toEqual([OURS, UPSTREAM]);
+    expect(rig.api.writes.filter(({ patch }) => patch.metadata)).toEqual([]);
+    expect(rig.world.reachable()).toEqual(['192.0.2.1:80/TCP']);
+    expect(rig.condition(WEB, 'Programmed')).toBe('True Programmed');
+  });
+});
+
 describe('a change of the default provider', () => {
   it('lets the old one clean up and leave what the new one needs', async () => {
     const rig = await working();
@@ -301,6 +329,8 @@ describe('a change of the default provider', () => {
     const old = await startRig({ cluster: rig, provider: { world: rig.world }, others: [other], config });
     expect(rig.world.list()).toEqual([]);
     expect(old.api.must(WEB).metadata.finalizers).toEqual([UPSTREAM]);
+    // What it shows is for the successor to correct: two providers that both write it would never agree.
+    expect(old.condition(WEB, 'Programmed')).toBe('True Programmed');
     const taken = await startRig({ cluster: rig, provider: { name: 'other', pool: ['192.0.2.200'] }, config });
     expect(taken.api.must(WEB).metadata.finalizers).toEqual([UPSTREAM, 'ballast.dev/other']);
     expect(taken.api.must(WEB).status?.loadBalancer?.ingress).toMatchObject([{ ip: '192.0.2.200' }]);

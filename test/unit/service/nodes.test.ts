@@ -55,7 +55,9 @@ describe('nodes', () => {
     ['get another label', (each) => ({ ...each, metadata: { ...each.metadata, labels: { a: 'b' } } })],
   ])('that %s cause no work', async (_, change) => {
     const rig = await working();
+    const { pending } = rig.clock;
     rig.putNode(change(numbered(1)));
+    expect(rig.clock.pending).toBe(pending);
     await rig.settle();
     expect(rig.provider.calls).toEqual([]);
   });

@@ -1,0 +1,228 @@
+import { describe, expect, it } from 'vitest';
+import { endpointSlice, node, service, servicePort, type ServiceOptions } from '#test/fakes/builders';
+import { Rig, type RigOptions } from '#test/fakes/service-rig';
+import type { Decision, Leadership } from '#src/service/explain';
+import { startRig } from './start-rig.ts';
+
+const WEB = 'default/web';
+const signal = new AbortController().signal;
+const leads: Leadership = { leads: true };
+
+async function explained(
+  options: ServiceOptions = {},
+  rigOptions: RigOptions = {},
+  leadership = leads,
+): Promise<readonly Decision[]> {
+  const rig = await startRig(rigOptions);
+  rig.api.create(service({ loadBalancerClass: null, ...options }));
+  await rig.settle();
+  return (await rig.controller.explainFor(WEB, signal, leadership)) ?? [];
+}
+
+function lines(decisions: readonly Decision[]): readonly string[] {
+  return decisions.map(({ subject, verdict, text }) => `${verdict} ${subject}: ${text}`);
+}
+
+function firstNo(decisions: readonly Decision[]): string | undefined {
+  return lines(decisions.filter(({ verdict }) => verdict === 'no'))[0];
+}
+
+describe('explaining a Service', () => {
+  it('that works says yes all the way', async () => {
+    expect(lines(await explained())).toEqual([
+      'yes claim: The provider recording takes it: it has no loadBalancerClass, and recording is the default provider.',
+      'yes leader: This process leads and does the work.',
+      'info load balancer: It has a load balancer of its own.',
+      'yes request: What it asks for makes sense.',
+      'yes ports: Listens on 80/TCP → NodePort 30080.',
+      'yes nodes: 2 may receive traffic: node-1, node-2.',
+      'yes address: The load balancer has 192.0.2.1.',
+      'yes plan: Nothing is left to do.',
+      'yes traffic: HasTargets: Traffic arrives.',
+      'yes status: EXTERNAL-IP shows 192.0.2.1.',
+      'yes ballast.dev/Accepted: Accepted: The provider recording takes this Service.',
+      'yes ballast.dev/Programmed: Programmed: Serves 80/TCP at 192.0.2.1.',
+      'yes ballast.dev/Ready: HasTargets: Traffic arrives.',
+    ]);
+  });
+
+  it.each<[string, ServiceOptions, RigOptions, string]>([
+    [
+      'a foreign class',
+      { loadBalancerClass: 'example.com/x' },
+      {},
+      'no claim: Ballast leaves it alone: its loadBalancerClass example.com/x',
+    ],
+    ['another type', { spec: { type: 'ClusterIP' } }, {}, 'no claim: Ballast leaves it alone: its type is ClusterIP'],
+    [
+      'an annotation that makes no sense',
+      { metadata: { annotations: { 'ballast.dev/algorithm': 'x' } } },
+      {},
+      'no request: InvalidAnnotation: The annotation ballast.dev/algorithm',
+    ],
+    [
+      'an address that does not exist',
+      { metadata: { annotations: { 'ballast.dev/addresses': '198.51.100.1' } } },
+      {},
+      'no address: AddressNotInPool: 198.51.100.1',
+    ],
+    ['a pool without an address', {}, { provider: { pool: [] } }, 'no address: AddressPoolExhausted: No IPv4 address'],
+    [
+      'a protocol that cannot be carried',
+      { spec: { ports: [servicePort(), servicePort({ port: 1, protocol: 'SCTP' })] } },
+      {},
+      'no ports: UnsupportedProtocol: The provider of this Service does not carry SCTP',
+    ],
+    [
+      'NodePorts that cannot be had',
+      { spec: { ports: [servicePort({ nodePort: 0 })] } },
+      { config: { nodePortRange: { min: 31_000, max: 31_000 } }, nodes: [] },
+      'no nodes: No node may receive traffic.',
+    ],
+    ['no node', {}, { nodes: [node({ addresses: [] })] }, 'no nodes: No node may receive traffic.'],
+    [
+      'no endpoint under the Local policy',
+      { spec: { externalTrafficPolicy: 'Local', healthCheckNodePort: 32_000 } },
+      {},
+      'no endpoints: externalTrafficPolicy is Local, and no such node',
+    ],
+  ])('that has %s begins with that no', async (_, options, rigOptions, expected) => {
+    expect(firstNo(await explained(options, rigOptions))).toContain(expected);
+  });
+
+  it('names the nodes that are left out, and why', async () => {
+    const nodes = [node(), node({ metadata: { name: 'node-2' }, addresses: [] })];
+    expect(lines(await explained({}, { nodes }))).toContain('info nodes: Left out: node-2: it has no InternalIP.');
+  });
+
+  it('names what it shares the load balancer with, and who has its port', async () => {
+    const rig = await startRig();
+    const annotations = { 'ballast.dev/load-balancer': 'shared' };
+    rig.api.create(service({ loadBalancerClass: null, metadata: { name: 'old', annotations } }));
+    rig.api.create(
+      service({
+        loadBalancerClass: null,
+        metadata: { annotations, creationTimestamp: '2026-02-01T00:00:00Z' },
+        spec: { ports: [servicePort({ nodePort: 30_999 })] },
+      }),
+    );
+    await rig.settle();
+    const decisions = (await rig.controller.explainFor(WEB, signal, leads)) ?? [];
+    expect(lines(decisions)).toContain(
+      'info load balancer: It shares the load balancer default/shared with default/old.',
+    );
+    expect(firstNo(decisions)).toContain('no ports: PortConflict: The older default/old already has 80/TCP');
+  });
+
+  it('counts the nodes with an endpoint under the Local policy', async () => {
+    const rig = await startRig();
+    rig.putSlice(endpointSlice());
+    rig.api.create(
+      service({ loadBalancerClass: null, spec: { externalTrafficPolicy: 'Local', healthCheckNodePort: 32_000 } }),
+    );
+    await rig.settle();
+    expect(lines((await rig.controller.explainFor(WEB, signal)) ?? [])).toContain(
+      'yes endpoints: externalTrafficPolicy is Local; 1 of these nodes have an endpoint: node-1.',
+    );
+  });
+
+  it('says who leads, or that nobody does', async () => {
+    expect(firstNo(await explained({}, {}, { leads: false }))).toContain('no leader: No controller holds the Lease');
+    expect(lines(await explained({}, {}, { leads: false, holder: 'ballast-1' }))).toContain(
+      'yes leader: The controller ballast-1 leads and does the work.',
+    );
+  });
+
+  it('that is being deleted says so', async () => {
+    const rig = await startRig();
+    rig.api.create(service({ loadBalancerClass: null }));
+    await rig.settle();
+    rig.provider.beforeStep = () => {
+      throw new Error('no');
+    };
+    rig.api.delete(WEB);
+    await rig.settle();
+    const decisions = (await rig.controller.explainFor(WEB, signal)) ?? [];
+    expect(firstNo(decisions)).toBe('no deletion: It is being deleted, so its load balancer goes.');
+    expect(lines(decisions)).toContain(
+      'info finalizer: It still has ballast.dev/recording: recording removes what it made, then lets it go.',
+    );
+  });
+
+  it('that does not exist says nothing', async () => {
+    const rig = await startRig();
+    expect(await rig.controller.explainFor('default/nobody', signal)).toBeUndefined();
+  });
+
+  it('that was never reconciled says what would be done, and writes nothing', async () => {
+    const rig = new Rig();
+    rig.api.create(service({ loadBalancerClass: null }));
+    await rig.controller.open(signal);
+    const decisions = lines((await rig.controller.explainFor(WEB, signal)) ?? []);
+    expect(decisions).toContain(
+      'info plan: 2 steps are left: take 192.0.2.1 for default/web; put 80/TCP of default/web.',
+    );
+    expect(decisions).toContain('info ballast.dev/Accepted: Not written yet.');
+    expect(rig.api.writes).toEqual([]);
+    rig.controller.close();
+  });
+});
+
+describe('planning', () => {
+  it('shows what would be done, and does not do it', async () => {
+    const rig = new Rig();
+    rig.api.create(service({ loadBalancerClass: null, metadata: { annotations: { 'ballast.dev/zzz': '' } } }));
+    await rig.controller.open(signal);
+    const plan = await rig.controller.planFor('service/default/web', signal);
+    expect(plan).toMatchObject({
+      provider: 'recording',
+      key: 'service/default/web',
+      name: WEB,
+      members: [WEB],
+      leaving: [],
+      preparations: ['default/web gets a finalizer, and NodePorts where it has none'],
+      refusals: [],
+      warnings: ['The annotation ballast.dev/zzz is unknown and does nothing.'],
+      kept: false,
+    });
+    expect(plan.steps.map(({ summary }) => summary)).toEqual([
+      'take 192.0.2.1 for default/web',
+      'put 80/TCP of default/web',
+    ]);
+    expect(rig.world.list()).toEqual([]);
+    expect(rig.api.writes).toEqual([]);
+    rig.controller.close();
+  });
+
+  it('shows nothing for what is as it should be', async () => {
+    const rig = await startRig();
+    rig.api.create(service({ loadBalancerClass: null }));
+    await rig.settle();
+    expect(await rig.controller.planFor('service/default/web', signal)).toMatchObject({ steps: [], preparations: [] });
+  });
+
+  it('shows what is left of a Service that is gone', async () => {
+    const rig = await startRig();
+    rig.api.create(service({ loadBalancerClass: null }));
+    await rig.settle();
+    rig.provider.beforeStep = () => {
+      throw new Error('no');
+    };
+    rig.api.delete(WEB);
+    await rig.settle();
+    const plan = await rig.controller.planFor('service/default/web', signal);
+    expect(plan.leaving).toEqual([WEB]);
+    expect(plan.steps.map(({ summary }) => summary)).toEqual([
+      'remove 80/TCP of default/web',
+      'give 192.0.2.1 of default/web back',
+    ]);
+  });
+
+  it('is refused by a replica that only follows', async () => {
+    const rig = new Rig();
+    rig.api.create(service({ loadBalancerClass: null }));
+    await expect(rig.controller.planFor('service/default/web', signal)).rejects.toMatchObject({ code: 'NotLeader' });
+    await expect(rig.controller.explainFor(WEB, signal)).rejects.toMatchObject({ code: 'NotLeader' });
+    rig.controller.close();
+  });
+});
