@@ -9,20 +9,27 @@ export function clientAddress(address: string): string {
 
 /** Whether a client may connect, for `spec.loadBalancerSourceRanges`; without ranges everyone may. */
 export class SourceRanges {
-  readonly #list: BlockList | undefined;
+  /** By family: one list of both would find every IPv4 address in `::/0`. */
+  readonly #lists: Readonly<Record<'ipv4' | 'ipv6', BlockList>> | undefined;
 
   /** `ranges` are canonical CIDRs. */
   constructor(ranges: readonly string[]) {
     if (ranges.length === 0) return;
-    this.#list = new BlockList();
+    this.#lists = { ipv4: new BlockList(), ipv6: new BlockList() };
     for (const range of ranges) {
       const [network = '', prefix = ''] = range.split('/');
-      this.#list.addSubnet(network, Number(prefix), isIPv6(network) ? 'ipv6' : 'ipv4');
+      const family = familyOf(network);
+      this.#lists[family].addSubnet(network, Number(prefix), family);
     }
   }
 
   allows(client: string): boolean {
     const address = clientAddress(client).split('%')[0] ?? '';
-    return this.#list === undefined || this.#list.check(address, isIPv6(address) ? 'ipv6' : 'ipv4');
+    const family = familyOf(address);
+    return this.#lists === undefined || this.#lists[family].check(address, family);
   }
+}
+
+function familyOf(address: string): 'ipv4' | 'ipv6' {
+  return isIPv6(address) ? 'ipv6' : 'ipv4';
 }
