@@ -203,6 +203,13 @@ export function endOf(socket: Socket): Promise<string> {
   });
 }
 
+/** How a connection that says nothing ends, also one that is reset before it has begun. */
+export function fateOf(host: string, port: number, cleanup: Cleanup, from?: string): Promise<string> {
+  const socket = connect({ host, port, allowHalfOpen: true, ...(from === undefined ? {} : { localAddress: from }) });
+  cleanup.add(() => socket.destroy());
+  return endOf(socket);
+}
+
 /** Waits until something holds; fails after five seconds with what it was about. */
 export async function until(holds: () => boolean | Promise<boolean>, what: string): Promise<void> {
   for (let tries = 0; tries < 500; tries++) {
