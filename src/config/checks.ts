@@ -10,7 +10,7 @@ export interface Misfit {
 
 interface ProviderChoices {
   readonly providers: readonly string[];
-  readonly 'default-provider'?: string | undefined;
+  readonly 'default-provider': string;
   readonly 'load-balancer-class': readonly ClassRule[];
 }
 
@@ -26,7 +26,7 @@ export function checkProviders(values: ProviderChoices, available: readonly Prov
     } else if (providers.indexOf(name) !== index) misfits.push({ option, message: `names ${name} twice` });
   }
   const fallback = values['default-provider'];
-  if (fallback !== undefined && fallback !== 'none' && !providers.includes(fallback)) {
+  if (fallback !== 'none' && !providers.includes(fallback)) {
     misfits.push({
       option: 'default-provider',
       message: `must be one of --providers (${providers.join(', ')}), or none`,

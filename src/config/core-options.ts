@@ -44,10 +44,10 @@ export const CORE_OPTIONS: readonly CoreOption[] = [
     group: 'Services',
     name: 'default-provider',
     type: 'text',
+    // Where another controller serves those Services, a second one would fight it for their status.
+    default: 'none',
     form: 'one of `--providers`, or `none`',
-    meaning:
-      'The provider that takes Services without a `loadBalancerClass`; `none` leaves them alone. The first of ' +
-      '`--providers` by default.',
+    meaning: 'The provider that takes Services without a `loadBalancerClass`; `none` leaves them alone.',
   },
   {
     group: 'Services',

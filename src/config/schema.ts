@@ -55,7 +55,7 @@ const MEANINGS = z
     kubeconfig: z.string().optional(),
     context: z.string().optional(),
     providers: z.array(z.string()),
-    'default-provider': z.string().optional(),
+    'default-provider': z.string(),
     'load-balancer-class': z.array(read(parseClass)).default([]),
     'allow-group': z.array(read(parseGroupRule)).default([]),
     'node-port-range': read(parsePortRange),
@@ -109,7 +109,7 @@ export function configSchema(
 
 function assemble(values: Meanings, available: readonly ProviderSettings[]): Config {
   const own = available.flatMap(({ options }) => options.map(({ name }) => name));
-  const fallback = values['default-provider'] ?? values.providers[0];
+  const fallback = values['default-provider'];
   const address = values['metrics-bind-address'];
   return Object.freeze<Config>({
     kubeconfig: values.kubeconfig,

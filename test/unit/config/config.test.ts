@@ -56,7 +56,7 @@ describe('the configuration', () => {
       kubeconfig: undefined,
       context: undefined,
       providers: ['proxy'],
-      defaultProvider: 'proxy',
+      defaultProvider: undefined,
       extraClasses: new Map(),
       allowedGroups: new Map(),
       nodePortRange: { min: 30_000, max: 32_767 },
@@ -141,8 +141,9 @@ describe('the configuration', () => {
     expect(config.defaultProvider).toBeUndefined();
   });
 
-  it('takes the first provider as default, and the last of a repeated flag', async () => {
-    const { config } = await load({ flags: { providers: 'other,proxy', workers: ['2', '3'] } });
+  it('takes the default provider that is named, and the last of a repeated flag', async () => {
+    const flags = { providers: 'other,proxy', 'default-provider': 'other', workers: ['2', '3'] };
+    const { config } = await load({ flags });
     expect(config).toMatchObject({ defaultProvider: 'other', workers: 3 });
   });
 
