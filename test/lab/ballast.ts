@@ -49,8 +49,7 @@ export async function startBallast(
   machine: LabMachine,
   { flags = [], name = 'ballast', signal }: BallastOptions = {},
 ): Promise<RunningBallast> {
-  await applyManifests(lab, signal);
-  const token = await requestToken(lab, signal);
+  const token = await serviceAccountToken(lab, signal);
   const kubeconfig = await lab.writeKubeconfig({ name: `${machine.name}-${name}`, token, from: 'inside' });
   const addresses = lab.loadBalancerRanges.map(({ first, last }) => `${first}-${last}`).join(',');
   const all = [
@@ -95,6 +94,20 @@ export async function startBallast(
     throw error;
   }
   throw new LabError(`Ballast on ${machine.name} ended before it was ready:\n${await tail(process.logFile, 20)}`);
+}
+
+/** By lab, so that a controller that is started again is not the later for it. */
+const tokens = new WeakMap<Lab, string>();
+
+/** A token of the ServiceAccount; the first time, the manifests are applied for it. */
+async function serviceAccountToken(lab: Lab, signal: AbortSignal | undefined): Promise<string> {
+  let token = tokens.get(lab);
+  if (token === undefined) {
+    await applyManifests(lab, signal);
+    token = await requestToken(lab, signal);
+    tokens.set(lab, token);
+  }
+  return token;
 }
 
 /** Namespace, ServiceAccount, rights and settings, as `kubectl apply -k manifests` makes them; no Deployment. */

@@ -59,7 +59,9 @@ async function main(): Promise<void> {
       const began = performance.now();
       let connected = false;
       const fail = (error: NodeJS.ErrnoException): void => {
-        count(failures, `${connected ? '' : 'connect '}${error.code ?? error.message}`);
+        // A reset that comes right behind the handshake is all that is seen of the connection.
+        const neverMade = !connected && error.code !== 'ECONNRESET';
+        count(failures, `${neverMade ? 'connect ' : ''}${error.code ?? error.message}`);
         resolve();
       };
       const request = http.get(url, { agent: false, timeout: timeoutMs }, (response) => {
