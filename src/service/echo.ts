@@ -21,19 +21,28 @@ export class Echo {
   expect(service: Service, patch: ServicePatch): void {
     const { uid } = service.metadata;
     const next = [...(this.#written.get(uid) ?? []), fingerprint(patched(service, patch))];
-    this.#written.set(uid, next.slice(-REMEMBERED));
+    this.#remember(uid, next.slice(-REMEMBERED));
   }
 
-  /** Whether the event brings nothing but what we wrote ourselves. */
+  /** Whether the event brings nothing but what we wrote ourselves, and what we take no notice of. */
   isOwn(event: StoreEvent<Service>): boolean {
     const { uid } = event.object.metadata;
-    if (event.type === 'deleted') this.#written.delete(uid);
-    if (event.type !== 'updated') return false;
-    const written = this.#written.get(uid) ?? [];
-    const index = written.indexOf(fingerprint(event.object));
-    if (index === -1 || !sameRequest(event.previous, event.object)) return false;
-    // Older writes have been seen: should the Service come back to such a state, somebody else has done it.
-    this.#written.set(uid, written.slice(index));
+    if (event.type === 'updated' && sameRequest(event.previous, event.object)) {
+      const written = this.#written.get(uid) ?? [];
+      const seen = fingerprint(event.object);
+      const index = written.indexOf(seen);
+      // This write and the older ones have come: should the Service return to such a state, somebody else has done it.
+      if (index !== -1) return this.#remember(uid, written.slice(index + 1));
+      if (seen === fingerprint(event.previous)) return true;
+    }
+    // Somebody else has written: what we wrote before says nothing of who brings the Service back to it.
+    this.#written.delete(uid);
+    return false;
+  }
+
+  #remember(uid: string, written: readonly string[]): true {
+    if (written.length === 0) this.#written.delete(uid);
+    else this.#written.set(uid, written);
     return true;
   }
 }

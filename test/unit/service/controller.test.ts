@@ -158,6 +158,15 @@ describe('a Service that works', () => {
     expect(rig.told()).toEqual(['UpdatedLoadBalancer']);
   });
 
+  it('follows a NodePort that somebody changes and changes back', async () => {
+    const rig = await working();
+    for (const nodePort of [30_999, 30_080]) {
+      rig.api.edit(WEB, { ports: [servicePort({ nodePort })] });
+      await rig.settle();
+      expect(rig.world.list()[0]?.listeners[0]?.targets).toEqual([`10.0.0.1:${nodePort}`, `10.0.0.2:${nodePort}`]);
+    }
+  });
+
   it('gets its status back when somebody wipes it', async () => {
     const rig = await working();
     rig.api.tamper(WEB, (each) => ({ ...each, status: { loadBalancer: {} } }));

@@ -51,6 +51,31 @@ describe('Echo', () => {
     expect(echo.isOwn(update(published, before))).toBe(false);
   });
 
+  it('takes each write for ours once: the way back to it is somebody else’s', () => {
+    const echo = written();
+    const moved = service({ spec: { ports: [servicePort({ nodePort: 30_999 })] } });
+    const foreign: Service = { ...moved, metadata: published.metadata, status: published.status ?? {} };
+    expect(echo.isOwn(update(held, published))).toBe(true);
+    expect(echo.isOwn(update(published, foreign))).toBe(false);
+    expect(echo.isOwn(update(foreign, published))).toBe(false);
+  });
+
+  it('forgets what it expects once somebody else has written', () => {
+    const echo = written();
+    const foreign = { ...held, metadata: { ...held.metadata, finalizers: [] } };
+    const annotated = { ...held, metadata: { ...held.metadata, annotations: { a: 'b' } } };
+    expect(echo.isOwn(update(held, annotated))).toBe(false);
+    expect(echo.isOwn(update(foreign, held))).toBe(false);
+  });
+
+  it('takes no notice of a label, however long ago the last write was', () => {
+    const echo = written();
+    expect(echo.isOwn(update(held, published))).toBe(true);
+    const labelled = { ...published, metadata: { ...published.metadata, labels: { a: 'b' } } };
+    expect(echo.isOwn(update(published, labelled))).toBe(true);
+    expect(echo.isOwn(update(labelled, published))).toBe(true);
+  });
+
   it.each<[string, (each: Service) => Service]>([
     ['spec', (each) => ({ ...each, spec: { ...each.spec, sessionAffinity: 'ClientIP' } })],
     ['ports', (each) => ({ ...each, spec: { ...each.spec, ports: [servicePort({ nodePort: 30_999 })] } })],
