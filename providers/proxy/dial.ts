@@ -1,13 +1,13 @@
 import { connect, type Socket } from 'node:net';
-import { isLocalFault } from './local-fault.ts';
+import { faultOf } from './local-fault.ts';
 
 /** Silence after which the kernel asks whether the other side is still there. */
 export const KEEP_ALIVE_MS = 30_000;
 
-/** Why no connection was made: the target's doing, or this machine's (no descriptors, ports or memory left). */
+/** Why no connection was made, and whose fault that is. */
 export interface DialFailure {
   readonly error: NodeJS.ErrnoException;
-  readonly local: boolean;
+  readonly fault: ReturnType<typeof faultOf>;
 }
 
 export interface DialOptions {
@@ -31,7 +31,7 @@ export function dial({ host, port, timeoutMs, signal }: DialOptions): Promise<So
     const fail = (error: NodeJS.ErrnoException): void => {
       finish();
       socket.destroy();
-      resolve({ error, local: isLocalFault(error) });
+      resolve({ error, fault: faultOf(error) });
     };
     const onAbort = (): void => fail(new Error('no longer wanted'));
     const timer = setTimeout(() => fail(new Error(`no connection after ${timeoutMs} ms`)), timeoutMs);

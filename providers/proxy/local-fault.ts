@@ -1,6 +1,10 @@
-const CODES: ReadonlySet<string | undefined> = new Set(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM', 'EADDRNOTAVAIL']);
+const MACHINE: ReadonlySet<string | undefined> = new Set(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM', 'EADDRNOTAVAIL']);
+const ROUTE: ReadonlySet<string | undefined> = new Set(['ENETUNREACH', 'ENETDOWN', 'EAFNOSUPPORT']);
 
-/** Whether a connection failed for want of descriptors, memory or ports of this machine, which no target is to blame for. */
-export function isLocalFault(error: NodeJS.ErrnoException): boolean {
-  return CODES.has(error.code);
+/**
+ * Whose fault it is that a target could not be reached: this machine's, which lacks descriptors, memory or ports, so
+ * that no target can be; the network's, which has no way from here to this one; or the target's own.
+ */
+export function faultOf(error: NodeJS.ErrnoException): 'machine' | 'route' | 'target' {
+  return MACHINE.has(error.code) ? 'machine' : ROUTE.has(error.code) ? 'route' : 'target';
 }

@@ -216,6 +216,6 @@ const DIRECTIONS = ['in', 'out'] as const;
 export type Direction = (typeof DIRECTIONS)[number];
 const TARGET_RESULTS = ['reached', 'failed'] as const;
 export type TargetResult = (typeof TARGET_RESULTS)[number];
-/** The client may not send; there is no room for a session; no target; a queue is full; the network refused it. */
-const DROP_REASONS = ['denied', 'no-room', 'no-target', 'queue-full', 'send-failed'] as const;
+/** The client may not send; it gave no port to answer to; there is no room for a session; no target; a queue is full; the network refused it. */
+const DROP_REASONS = ['denied', 'no-port', 'no-room', 'no-target', 'queue-full', 'send-failed'] as const;
 export type DropReason = (typeof DROP_REASONS)[number];

@@ -147,8 +147,8 @@ export class TcpConnection {
     });
     if ('error' in dialed) {
       if (this.#ended) return 'closed';
-      if (dialed.local) return 'local-fault';
-      selector.failed(target.node);
+      if (dialed.fault === 'machine') return 'local-fault';
+      if (dialed.fault === 'target') selector.failed(target.node);
       metrics.target(target.node, 'failed');
       return 'unused';
     }

@@ -115,6 +115,11 @@ export class UdpListener implements Frontend {
   }
 
   #receive(datagram: Buffer, { address: from, port }: RemoteInfo): void {
+    if (port === 0) {
+      // Nobody can be answered at port 0 (RFC 768: it says that no answer is wanted).
+      this.#parts.metrics.dropped('no-port');
+      return;
+    }
     const key = `${from} ${port}`;
     const known = this.#sessions.get(key);
     if (known) {
@@ -145,14 +150,19 @@ export class UdpListener implements Frontend {
     if (!entry) return;
     const { metrics } = this.#parts;
     this.#touch(key, entry);
-    if (this.#socket.getSendQueueSize() > MOST_QUEUED_BYTES) {
-      metrics.dropped('queue-full');
-      return;
+    try {
+      if (this.#socket.getSendQueueSize() > MOST_QUEUED_BYTES) {
+        metrics.dropped('queue-full');
+        return;
+      }
+      this.#socket.send(datagram, port, address, (error) => {
+        if (error) metrics.dropped('send-failed');
+      });
+      metrics.bytes('out', datagram.length);
+    } catch {
+      // The socket has ended by itself, or the address is none that can be sent to.
+      metrics.dropped('send-failed');
     }
-    metrics.bytes('out', datagram.length);
-    this.#socket.send(datagram, port, address, (error) => {
-      if (error) metrics.dropped('send-failed');
-    });
   }
 
   #makeRoom(): boolean {

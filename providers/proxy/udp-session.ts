@@ -1,5 +1,5 @@
 import type { Socket } from 'node:dgram';
-import { isLocalFault } from './local-fault.ts';
+import { faultOf } from './local-fault.ts';
 import type { ListenerMetrics } from './metrics.ts';
 import type { Selector, Target } from './selector.ts';
 import type { Client } from './tcp-connection.ts';
@@ -88,8 +88,13 @@ export class UdpSession {
     selector.opened(target.node);
     socket.on('error', (error) => this.#failed(link, error, link.only));
     socket.on('message', (datagram) => this.#answered(link, datagram));
-    socket.connect(target.port, target.host, () => {
+    // With a callback, connecting tells it alone what went wrong.
+    socket.connect(target.port, target.host, (error?: Error) => {
       if (this.#link !== link) return;
+      if (error) {
+        this.#failed(link, error, undefined);
+        return;
+      }
       const pending = link.pending ?? [];
       link.pending = undefined;
       for (const datagram of pending) this.send(datagram);
@@ -99,17 +104,24 @@ export class UdpSession {
 
   #pass(link: Link, datagram: Buffer): void {
     const { metrics } = this.#parts;
-    if (link.socket.getSendQueueSize() > MOST_QUEUED_BYTES) {
-      metrics.dropped('queue-full');
+    try {
+      if (link.socket.getSendQueueSize() > MOST_QUEUED_BYTES) {
+        metrics.dropped('queue-full');
+        return;
+      }
+      link.socket.send(datagram, (error) => {
+        // The kernel tells of an earlier refusal instead of sending; so this one has gone nowhere.
+        if (error) this.#failed(link, error, datagram);
+      });
+    } catch {
+      // The socket is not what it was; the next datagram gets another.
+      this.unlink();
+      metrics.dropped('send-failed');
       return;
     }
     link.sent++;
     link.only = link.sent === 1 ? datagram : undefined;
     metrics.bytes('in', datagram.length);
-    link.socket.send(datagram, (error) => {
-      // The kernel tells of an earlier refusal instead of sending; so this one has gone nowhere.
-      if (error) this.#failed(link, error, datagram);
-    });
   }
 
   #answered(link: Link, datagram: Buffer): void {
@@ -126,7 +138,7 @@ export class UdpSession {
   }
 
   /**
-   * The target refused (ICMP, RFC 1122 4.1.3.3). `undelivered` is a datagram that surely reached nobody: it goes to
+   * The target refused (ICMP, RFC 1122 4.1.3.3) or cannot be reached from here. `undelivered` is a datagram that surely reached nobody: it goes to
    * another target. Others may have been lost too, as datagrams may.
    */
   #failed(link: Link, error: NodeJS.ErrnoException, undelivered: Buffer | undefined): void {
@@ -134,14 +146,16 @@ export class UdpSession {
     const { selector, metrics } = this.#parts;
     const waiting = link.pending ?? [];
     this.unlink();
-    if (isLocalFault(error)) {
-      metrics.dropped('send-failed');
+    const left = undelivered ? [undelivered, ...waiting] : waiting;
+    const fault = faultOf(error);
+    if (fault === 'machine') {
+      for (let count = 0; count < Math.max(1, left.length); count++) metrics.dropped('send-failed');
       return;
     }
-    selector.failed(link.target.node);
+    if (fault === 'target') selector.failed(link.target.node);
     metrics.target(link.target.node, 'failed');
     this.#refused.add(link.target.node);
-    for (const datagram of undelivered ? [undelivered, ...waiting] : waiting) {
+    for (const datagram of left) {
       metrics.retried();
       this.send(datagram);
     }
