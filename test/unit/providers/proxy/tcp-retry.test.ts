@@ -8,6 +8,7 @@ import {
   ask,
   dialClient,
   endOf,
+  fateOf,
   metric,
   nodesOf,
   readAll,
@@ -103,8 +104,7 @@ describe('a connection that fails before its first byte', () => {
       ['node-1', 'node-2', 'node-3', 'node-4'].map((name) => startNode(cleanup, name, { serve: undefined })),
     );
     const world = await balance(nodes, { 'proxy-connect-attempts': 3 });
-    const client = await dialClient(world.pool[0] ?? '', 8_080, cleanup);
-    expect(await endOf(client)).toBe('ECONNRESET');
+    expect(await fateOf(world.pool[0] ?? '', 8_080, cleanup)).toBe('ECONNRESET');
     expect(await metric(world.registry, 'ballast_proxy_retries_total', { port: '8080' })).toBe(2);
     expect(await metric(world.registry, 'ballast_proxy_connections_total', { result: 'no-target' })).toBe(1);
   });
@@ -113,7 +113,7 @@ describe('a connection that fails before its first byte', () => {
     const node = await startNode(cleanup, 'node-1', { serve: undefined });
     const world = await balance([node], { 'proxy-connect-attempts': 1 });
     for (let count = 0; count < 5; count++) {
-      expect(await endOf(await dialClient(world.pool[0] ?? '', 8_080, cleanup))).toBe('ECONNRESET');
+      expect(await fateOf(world.pool[0] ?? '', 8_080, cleanup)).toBe('ECONNRESET');
     }
     const server = createServer((socket) => socket.end('back'));
     server.listen(NODE_PORT, node.address);
