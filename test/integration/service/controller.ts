@@ -25,6 +25,9 @@ export interface Controller {
   readonly exited: Promise<Exit>;
   /** Lines of the log that hold the text. */
   linesAbout(text: string): readonly string[];
+  /** Stops it in its tracks (SIGSTOP) until `resume`. */
+  pause(): void;
+  resume(): void;
   /** Asks it to end in order, and waits until it has. */
   terminate(): Promise<Exit>;
   /** Ends it as a crash would. */
@@ -52,6 +55,7 @@ export async function startController(cluster: Cluster, options: ControllerOptio
     ['--proxy-addresses', newPool()],
     ['--metrics-bind-address', `127.0.0.1:${port}`],
     ['--leader-elect', 'false'],
+    ['--default-provider', 'proxy'],
     ['--log-level', 'debug'],
     ['--shutdown-timeout', '2s'],
     ['--proxy-shutdown-timeout', '1s'],
@@ -102,6 +106,8 @@ function follow(child: ChildProcess, url: string): Controller {
     url,
     exited,
     linesAbout: (about) => text.split('\n').filter((line) => line !== '' && line.includes(about)),
+    pause: () => void child.kill('SIGSTOP'),
+    resume: () => void child.kill('SIGCONT'),
     terminate: () => end('SIGTERM'),
     kill: () => end('SIGKILL'),
   };

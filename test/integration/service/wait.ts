@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /** For `expect.poll`: as patient as `waitFor`. */
-export const POLL = { timeout: 15_000, interval: 50 } as const;
+export const POLL = { timeout: 20_000, interval: 50 } as const;
 
 export interface WaitOptions {
-  /** 15 s by default. */
+  /** 20 s by default. */
   readonly timeoutMs?: number;
   readonly intervalMs?: number;
   /** What a person needs to see when the wait was in vain. */
@@ -18,7 +18,7 @@ export interface WaitOptions {
 export async function waitFor<T>(
   what: string,
   ask: () => Promise<T | undefined> | T | undefined,
-  { timeoutMs = 15_000, intervalMs = 50, hint = () => '' }: WaitOptions = {},
+  { timeoutMs = 20_000, intervalMs = 50, hint = () => '' }: WaitOptions = {},
 ): Promise<T> {
   const deadline = performance.now() + timeoutMs;
   let last: unknown;
