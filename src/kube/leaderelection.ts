@@ -216,9 +216,19 @@ export class LeaderElector {
     const record = lease.spec ?? {};
     if (this.#observed && isDeepStrictEqual(this.#observed.record, record)) return;
     if (this.#observed?.record.holderIdentity !== record.holderIdentity) {
-      this.#log.info({ holder: record.holderIdentity ?? '' }, 'the Lease has another holder');
+      this.#tellWaiting(record);
     }
     this.#observed = { record, at: this.#clock.now() };
+  }
+
+  /** Said once for each holder: without it, a start that waits for the Lease of a dead process looks as if it hung. */
+  #tellWaiting({ holderIdentity: holder = '', leaseDurationSeconds: waitSeconds = 0 }: LeaseSpec): void {
+    if (this.#held || holder === '' || holder === this.#identity) return;
+    this.#log.info(
+      { holder, waitSeconds },
+      `the Lease ${this.#lease.key} is held by ${holder}; waiting up to ${waitSeconds} s for it to expire or to be ` +
+        'given back, longer while it is renewed',
+    );
   }
 
   /** Whether the holder may still lead, for all we know: its own duration counts, from when we saw it write. */

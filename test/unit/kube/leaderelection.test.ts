@@ -4,7 +4,7 @@ import { electorIdentity, LeaderElector, type LeaderElectorOptions } from '#src/
 import type { LeaseApi } from '#src/kube/leaseapi';
 import { registerKubeMetrics, type KubeMetrics } from '#src/kube/metrics';
 import { FakeClock, settle } from '#test/fakes/clock';
-import { silentLog } from '#test/fakes/log';
+import { captureLog, silentLog } from '#test/fakes/log';
 import { MemoryLeases, NO_TROUBLE, unavailable, type Trouble } from './memory-lease.ts';
 import { apiError } from './scripted-api.ts';
 
@@ -91,6 +91,26 @@ describe('acquiring', () => {
     expect(b.elector.isLeader).toBe(false);
     await clock.advance(2_000);
     expect(b.elector.isLeader).toBe(true);
+  });
+
+  it('tells once, while it waits, for whom and how long', async () => {
+    leases.create({ holderIdentity: 'dead', leaseDurationSeconds: 20 });
+    const { log, lines } = captureLog();
+    begin('b', { log });
+    await clock.advance(14_000);
+    const waiting = lines.filter(({ msg }) => msg.includes('is held by'));
+    expect(waiting).toMatchObject([{ level: 'info', holder: 'dead', waitSeconds: 20 }]);
+    expect(waiting[0]?.msg).toMatch(
+      /^the Lease \S+ is held by dead; waiting up to 20 s for it to expire or to be given back, longer while it is renewed$/,
+    );
+  });
+
+  it('does not say that it waits when it has the Lease or nobody has', async () => {
+    leases.create({ holderIdentity: '', leaseDurationSeconds: 1 });
+    const { log, lines } = captureLog();
+    expect(await leads(begin('a', { log }))).toBe(true);
+    await clock.advance(14_000);
+    expect(lines.filter(({ msg }) => /held by|another holder/.test(msg))).toEqual([]);
   });
 
   it('takes a Lease that was given back at the next look', async () => {
