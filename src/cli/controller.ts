@@ -25,8 +25,8 @@ export function addControllerCommand(program: Command, context: CommandContext):
 
 const EXAMPLES = `
 Examples:
-  ballast controller --proxy-addresses 127.0.0.2-127.0.0.9
-      on a laptop, with addresses of its loopback
+  ballast controller --default-provider proxy --proxy-addresses 127.0.0.2-127.0.0.9
+      on a laptop, with addresses of its loopback, also for Services without a class
   ballast controller --proxy-addresses 192.0.2.10-192.0.2.20 --proxy-interface eth0
       on the machine in front of the nodes, which gets the addresses as they are needed
   BALLAST_LOG_LEVEL=debug ballast controller --config ballast.yaml

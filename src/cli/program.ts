@@ -60,7 +60,7 @@ export function createProgram(context: CommandContext): Command {
 
 const EXAMPLES = `
 Examples:
-  ballast controller --proxy-addresses 127.0.0.2     give Services an address of this machine
+  ballast controller --default-provider proxy        give Services an address of this machine
   ballast explain svc/web -n shop                    why a Service has no address, or has this one
   ballast plan -A                                    what the controller would change now
   ballast controller --help                          every setting; also as variable or in a file`;

@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { freePort } from '#test/control-plane/free-port';
+import { ballast } from './ballast.ts';
 import { addresses, nodePorts, useCluster } from './service/cluster.ts';
 import { newPool, startController } from './service/controller.ts';
 import { waitFor } from './service/wait.ts';
@@ -104,12 +105,14 @@ describe('the start of the controller', () => {
     const server = createServer().listen(port, '127.0.0.1');
     servers.push(server);
     await once(server, 'listening');
-    const controller = await startController(cluster, {
-      flags: ['--metrics-bind-address', `127.0.0.1:${port}`],
-      waitUntilReady: false,
-    });
-    expect(await controller.exited).toEqual({ code: 1, signal: null });
-    expect(controller.linesAbout('choose another address or port with --metrics-bind-address')).not.toEqual([]);
+    const { code, stdout } = await ballast([
+      'controller',
+      `--kubeconfig=${cluster.plane.kubeconfigPath}`,
+      '--leader-elect=false',
+      `--metrics-bind-address=127.0.0.1:${port}`,
+    ]);
+    expect(code).toBe(1);
+    expect(stdout).toContain('choose another address or port with --metrics-bind-address');
   });
 
   it('logs the whole configuration once, and where each part was set', async () => {
