@@ -17,13 +17,21 @@ export interface StepFailure {
   readonly error: BallastError;
 }
 
+/** What became of a plan. */
+export interface Applied {
+  /** How many steps succeeded. */
+  readonly applied: number;
+  readonly failures: readonly StepFailure[];
+}
+
 /**
  * Applies the steps in order. A failing step skips the later ones of its listener and lets the others go on; one
  * without a listener ends the plan. The end of leadership or of the signal ends everything by a throw.
  */
-export async function applySteps(plan: Plan, options: ApplyOptions): Promise<readonly StepFailure[]> {
+export async function applySteps(plan: Plan, options: ApplyOptions): Promise<Applied> {
   const { provider, context, fence, metrics } = options;
   const failures: StepFailure[] = [];
+  let applied = 0;
   const count = (step: PlanStep, outcome: 'applied' | 'failed' | 'skipped'): void =>
     metrics.steps.inc({ provider: provider.name, kind: step.kind, outcome });
   const stopsAt = (step: PlanStep): boolean =>
@@ -40,6 +48,7 @@ export async function applySteps(plan: Plan, options: ApplyOptions): Promise<rea
     fence();
     try {
       await provider.apply(step, context);
+      applied += 1;
       count(step, 'applied');
       context.log.info({ step: step.kind, impact: step.impact }, step.summary);
     } catch (error) {
@@ -49,5 +58,5 @@ export async function applySteps(plan: Plan, options: ApplyOptions): Promise<rea
       context.log.warn({ step: step.kind, error: failure.error }, `failed: ${step.summary}`);
     }
   }
-  return failures;
+  return { applied, failures };
 }

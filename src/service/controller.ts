@@ -81,7 +81,7 @@ export class ServiceController {
       waiters: this.#waiters,
       nodes: () => this.#nodes.current,
       writes: new Writes({ provider: provider.name, writer: options.writer, fence, echo, metrics }),
-      enqueue,
+      wake: (key) => this.#wake(key),
       now: () => (options.now?.() ?? new Date()).toISOString().replace(/\.\d+Z$/, 'Z'),
       random: options.random ?? Math.random,
     });
@@ -203,7 +203,12 @@ export class ServiceController {
   /** Whatever has changed by itself may also have set free what others wait for. */
   #onProviderChange(key: LoadBalancerKey): void {
     this.#enqueue(key);
-    for (const waiting of this.#waiters.others(key)) this.#enqueue(waiting);
+    for (const waiting of this.#waiters.others(key)) this.#wake(waiting);
+  }
+
+  /** One that has failed is tried again by itself: two that wake each other must not get around their backoff. */
+  #wake(key: LoadBalancerKey): void {
+    if (this.#controller.queue.numRequeues(key) === 0) this.#enqueue(key);
   }
 
   async #inventory(signal: AbortSignal): ReturnType<Provider['inventory']> {

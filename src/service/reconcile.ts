@@ -3,12 +3,12 @@ import type { Service } from '../kube/wire.ts';
 import { PROGRAMMED, currentCondition } from '../loadbalancer/conditions.ts';
 import { buildDesired, type DesiredResult } from '../loadbalancer/desired.ts';
 import { parseKey, type LoadBalancerKey } from '../loadbalancer/identity.ts';
-import type { LoadBalancerId, NodeSet } from '../loadbalancer/model.ts';
+import type { DesiredLoadBalancer, LoadBalancerId, NodeSet } from '../loadbalancer/model.ts';
 import type { Plan, Provider, ProviderContext } from '../loadbalancer/provider.ts';
 import type { ReconcileContext } from '../runtime/controller.ts';
 import type { Result } from '../runtime/outcome.ts';
 import { DELETING, ENSURING, UPDATED, type Announcement } from './announce.ts';
-import { applySteps, type StepFailure } from './apply.ts';
+import { applySteps, type Applied } from './apply.ts';
 import type { ServiceConfig } from './config.ts';
 import { decide, mayPass, problemsByMember, shapesOf, worstOf } from './decide.ts';
 import { failureOf } from './failure.ts';
@@ -38,7 +38,8 @@ export interface ReconcilerOptions {
   readonly events: EventSink;
   readonly fence: Fence;
   readonly metrics: ServiceMetrics;
-  readonly enqueue: (key: LoadBalancerKey) => void;
+  /** Has a load balancer look again whether what it waits for is free, unless it will soon by itself. */
+  readonly wake: (key: LoadBalancerKey) => void;
   /** The time of day, RFC 3339 with seconds. */
   readonly now: () => string;
   /** From 0 to below 1, for choosing NodePorts. */
@@ -77,6 +78,12 @@ interface Work {
   readonly plan: Plan;
 }
 
+/** How much is let pass when the desired state is built for something else than planning. */
+interface Strictness {
+  readonly needsNodePorts?: false;
+  readonly lenient?: true;
+}
+
 /** Brings one load balancer of one provider to what its Services ask for: "Flow" in `docs/design.md`. */
 export class Reconciler {
   readonly #options: ReconcilerOptions;
@@ -112,15 +119,17 @@ export class Reconciler {
     waiters.note(key, plan.refusals);
 
     // 6. Apply
-    const stepFailures = await this.#apply({ key, members: prepared.members, leaving, wanted, plan }, context);
+    const work = { key, members: prepared.members, leaving, wanted, plan };
+    const { applied, failures: stepFailures } = await this.#apply(work, context);
     const observed = plan.steps.length > 0 ? await this.#observeOrTell(key, prepared, wanted, context) : found;
 
     // 7. Status
     const refusals = [...wanted.refusals, ...plan.refusals];
-    const status = wanted.desired && provider.status(wanted.desired, observed);
+    const served = kept ? this.#served(parseKey(key), prepared.members, observed) : wanted.desired;
+    const status = served && provider.status(served, observed);
     const statuses = await this.#statuses.write({
       members: prepared.members,
-      desired: wanted.desired,
+      desired: served,
       kept,
       problemsOf: problemsByMember(wanted.desired, refusals, prepared.failures, stepFailures),
       warnings: wanted.warnings,
@@ -131,7 +140,7 @@ export class Reconciler {
     // 8. Release
     const released = await this.#leavers.seeOff(leaving, stepFailures[0]?.error, signal);
 
-    if (plan.steps.length > 0 && heldBefore.size > 0) this.#wakeWaiters(key);
+    if (applied > 0 && heldBefore.size > 0) this.#wakeWaiters(key);
     const worst = worstOf([
       ...[...prepared.failures, ...stepFailures].map(({ error }) => error),
       ...statuses.errors,
@@ -155,6 +164,7 @@ export class Reconciler {
     const wanted = this.#desired(id, members);
     const observed = await provider.observe(id, context);
     const { plan, kept } = decide(provider, wanted, uidsOf(members), observed);
+    const served = kept ? this.#served(id, members, observed) : wanted.desired;
     return {
       key,
       id,
@@ -164,27 +174,36 @@ export class Reconciler {
       wanted,
       plan,
       kept,
-      status: wanted.desired && provider.status(wanted.desired, observed),
+      status: served && provider.status(served, observed),
     };
   }
 
   /** What these Services ask for, by the stores. */
-  #desired(id: LoadBalancerId, services: readonly Service[], needsNodePorts?: false): DesiredResult {
+  #desired(id: LoadBalancerId, services: readonly Service[], strictness: Strictness = {}): DesiredResult {
     const { provider, stores, config, nodes } = this.#options;
+    const { needsNodePorts = provider.capabilities.needsNodePorts, lenient = false } = strictness;
     return buildDesired({
       id,
       services,
       nodes: nodes(),
-      capabilities: { ...provider.capabilities, ...(needsNodePorts === false && { needsNodePorts }) },
+      capabilities: { ...provider.capabilities, needsNodePorts },
       allowedGroups: config.allowedGroups,
       endpointSlicesOf: (service) => stores.endpointSlices.byIndex('service', keyName(service)),
+      lenient,
     });
+  }
+
+  /** What a load balancer that was left as it is goes on serving, as far as its members still say; for their status. */
+  #served(id: LoadBalancerId, members: readonly Service[], observed: unknown): DesiredLoadBalancer | undefined {
+    const holders = this.#options.provider.holders(observed);
+    const holding = members.filter(({ metadata }) => holders.includes(metadata.uid));
+    return this.#desired(id, holding, { needsNodePorts: false, lenient: true }).desired;
   }
 
   /** The Services that are fit to be served but lack a finalizer or a NodePort. */
   #unprepared(id: LoadBalancerId, members: readonly Service[], options: PrepareOptions): readonly Service[] {
     if (!members.some((service) => needsPreparation(service, options))) return [];
-    const { desired } = this.#desired(id, members, false);
+    const { desired } = this.#desired(id, members, { needsNodePorts: false });
     const accepted = new Set(desired?.members.map(({ ref }) => ref.uid));
     return members.filter((service) => accepted.has(service.metadata.uid) && needsPreparation(service, options));
   }
@@ -275,18 +294,18 @@ export class Reconciler {
     }
   }
 
-  async #apply(work: Work, { signal, log }: ReconcileContext): Promise<readonly StepFailure[]> {
+  async #apply(work: Work, { signal, log }: ReconcileContext): Promise<Applied> {
     const { provider, ledger, fence, metrics } = this.#options;
     const { key, plan, wanted } = work;
-    let failures: readonly StepFailure[] = [];
+    let done: Applied = { applied: 0, failures: [] };
     if (plan.steps.length > 0) {
       this.#announceBefore(work);
       ledger.expected(key, wanted.desired?.members.map(({ ref }) => ref.uid) ?? []);
-      failures = await applySteps(plan, { provider, context: { signal, log }, fence, metrics });
-      if (failures.length === 0) this.#announceUpdates(work);
+      done = await applySteps(plan, { provider, context: { signal, log }, fence, metrics });
+      if (done.failures.length === 0) this.#announceUpdates(work);
     }
     this.#remember(work);
-    return failures;
+    return done;
   }
 
   #announceBefore({ key, members, leaving, wanted }: Work): void {
@@ -326,9 +345,9 @@ export class Reconciler {
     this.#options.events.record(service, type, reason, message);
   }
 
-  /** Something may have been let go of that others wait for. */
+  /** Something may have been let go of that others wait for. Steps that failed let go of nothing. */
   #wakeWaiters(key: LoadBalancerKey): void {
-    for (const waiting of this.#options.waiters.others(key)) this.#options.enqueue(waiting);
+    for (const waiting of this.#options.waiters.others(key)) this.#options.wake(waiting);
   }
 }
 
