@@ -180,6 +180,7 @@ export class ServiceController {
       preview: part?.kind === 'member' ? await this.#preview(part.key, signal) : undefined,
       nodes: this.#nodes.current,
       leftOut: leftOutNodes(stores.nodes.list()),
+      endpointSlices: stores.endpointSlices.byIndex('service', name),
       ...(leadership && { leadership }),
     });
   }

@@ -1,23 +1,19 @@
 /** Why a Service has the address that it has, or none: every decision in order, in plain words. Pure. */
-import type { Service } from '../kube/wire.ts';
+import type { EndpointSlice, Service } from '../kube/wire.ts';
 import { claimOf, type ClaimRules } from '../loadbalancer/claim.ts';
 import { ACCEPTED, PROGRAMMED, READY, currentCondition } from '../loadbalancer/conditions.ts';
 import { memberName } from '../loadbalancer/identity.ts';
 import { publishedAddressesOf } from '../loadbalancer/member.ts';
 import { listenerKey, type Member, type NodeSet, type Refusal } from '../loadbalancer/model.ts';
 import type { LeftOutNode } from '../loadbalancer/nodes.ts';
+import { explainEndpoints } from './explainendpoints.ts';
 import { finalizerOf, hasFinalizer } from './finalizers.ts';
 import { portName, portsWithoutNodePort } from './nodeports.ts';
 import { keyName } from './ports.ts';
 import type { Preview } from './preview.ts';
+import { info, listed, no, yes, type Decision } from './verdict.ts';
 
-/** One decision about a Service. The first `no` is what to look at. */
-export interface Decision {
-  /** What was decided, in one or two words. */
-  readonly subject: string;
-  readonly verdict: 'yes' | 'no' | 'info';
-  readonly text: string;
-}
+export type { Decision };
 
 /** Who writes, as far as the explaining process knows. */
 export interface Leadership {
@@ -35,11 +31,10 @@ export interface ExplainFacts {
   readonly preview: Preview | undefined;
   readonly nodes: NodeSet;
   readonly leftOut: readonly LeftOutNode[];
+  /** Those of the Service. */
+  readonly endpointSlices: readonly EndpointSlice[];
   readonly leadership?: Leadership;
 }
-
-/** As many names as a sentence lists. */
-const LISTED = 10;
 
 export function explain(service: Service, facts: ExplainFacts): readonly Decision[] {
   const claimed = explainClaim(service, facts);
@@ -52,22 +47,10 @@ export function explain(service: Service, facts: ExplainFacts): readonly Decisio
     ...claimed,
     ...explainRequest(service, preview, refusals),
     ...explainPorts(service, facts, member, refusals),
-    ...explainTargets(facts, member),
+    ...explainTargets(service, facts, member),
     ...explainOutside(service, preview, refusals),
     ...explainStatus(service),
   ];
-}
-
-function yes(subject: string, text: string): Decision {
-  return { subject, verdict: 'yes', text };
-}
-
-function no(subject: string, text: string): Decision {
-  return { subject, verdict: 'no', text };
-}
-
-function info(subject: string, text: string): Decision {
-  return { subject, verdict: 'info', text };
 }
 
 function explainClaim(service: Service, { provider, rules, leadership }: ExplainFacts): readonly Decision[] {
@@ -135,14 +118,19 @@ function explainPorts(
   ];
 }
 
-function explainTargets({ nodes, leftOut }: ExplainFacts, member: Member | undefined): readonly Decision[] {
+function explainTargets(
+  service: Service,
+  { nodes, leftOut, endpointSlices }: ExplainFacts,
+  member: Member | undefined,
+): readonly Decision[] {
   const names = nodes.nodes.map(({ name }) => name);
   const without = leftOut.map(({ name, why }) => `${name}: ${why}`);
   const excluded = without.length === 0 ? [] : [info('nodes', `Left out: ${listed(without, '; ')}.`)];
   if (names.length === 0) return [no('nodes', 'No node may receive traffic.'), ...excluded];
   const eligible = yes('nodes', `${names.length} may receive traffic: ${listed(names)}.`);
+  const endpoints = explainEndpoints(service, endpointSlices);
   const { endpointNodes } = member ?? {};
-  if (endpointNodes === undefined) return [eligible, ...excluded];
+  if (endpointNodes === undefined || endpoints.verdict === 'no') return [eligible, ...excluded, endpoints];
   const local = endpointNodes.filter((name) => names.includes(name));
   const policy = 'externalTrafficPolicy is Local';
   return [
@@ -185,9 +173,4 @@ function explainStatus(service: Service): readonly Decision[] {
       return (condition.status === 'True' ? yes : no)(type, `${condition.reason}: ${condition.message}`);
     }),
   ];
-}
-
-function listed(parts: readonly string[], separator = ', '): string {
-  const rest = parts.length - LISTED;
-  return [...parts.slice(0, LISTED), ...(rest > 0 ? [`and ${rest} more`] : [])].join(separator);
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { EndpointSlice, Service } from '#src/kube/wire';
-import { endpointNodesOf } from '#src/loadbalancer/endpoints';
+import { endpointNodesOf, usableEndpoints } from '#src/loadbalancer/endpoints';
 
 type Endpoint = NonNullable<EndpointSlice['endpoints']>[number];
 
@@ -52,5 +52,53 @@ describe('the nodes that traffic with externalTrafficPolicy Local may go to', ()
 
   it('count conditions that are not given as true, and leave out endpoints without a node', () => {
     expect(endpointNodesOf(service, [slice({ nodeName: 'n1' }, { conditions: READY })])).toEqual(['n1']);
+  });
+});
+
+describe('the endpoints that traffic may go to', () => {
+  const at = (
+    family: string,
+    addresses: readonly string[],
+    conditions: NonNullable<Endpoint['conditions']>,
+  ): EndpointSlice => ({
+    metadata: meta(`web-${family}`),
+    addressType: family,
+    endpoints: addresses.map((address) => ({ addresses: [address], nodeName: `n${address.at(-1)}`, conditions })),
+    ports: [{ name: 'http', port: 8080 }],
+  });
+
+  it('are the ready ones, each counted once however many slices and families show it', () => {
+    const slices = [
+      at('IPv4', ['10.0.0.2', '10.0.0.1'], READY),
+      at('IPv4', ['10.0.0.1', '10.0.0.3'], READY),
+      at('IPv6', ['fd00::1'], READY),
+      at('IPv4', ['10.0.0.4'], BROKEN),
+      at('IPv4', ['10.0.0.5'], TERMINATING),
+    ];
+    expect(usableEndpoints(service, slices)).toMatchObject({
+      total: 5,
+      count: 3,
+      terminating: false,
+      nodes: ['n1', 'n2', 'n3'],
+    });
+  });
+
+  it('are those that serve while they end, where none is ready', () => {
+    expect(usableEndpoints(service, [at('IPv4', ['10.0.0.1'], TERMINATING)])).toMatchObject({
+      count: 1,
+      terminating: true,
+    });
+  });
+
+  it('are none where none is ready or serves, with nothing to listen on', () => {
+    const expected = { total: 1, count: 0, terminating: false, nodes: [], ports: [] };
+    expect(usableEndpoints(service, [at('IPv4', ['10.0.0.1'], BROKEN)])).toEqual(expected);
+    expect(usableEndpoints(service, [])).toEqual({ ...expected, total: 0 });
+  });
+
+  it('have the ports of their own slices only, without those that have no number', () => {
+    const ready = { ...at('IPv4', ['10.0.0.1'], READY), ports: [{ name: 'http', port: 8080 }, { name: 'any' }] };
+    const broken = { ...at('IPv4', ['10.0.0.2'], BROKEN), ports: [{ name: 'https', port: 8443 }] };
+    expect(usableEndpoints(service, [ready, broken]).ports).toEqual([{ name: 'http', protocol: 'TCP', number: 8080 }]);
   });
 });

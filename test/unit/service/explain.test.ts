@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { endpointSlice, node, service, servicePort, type ServiceOptions } from '#test/fakes/builders';
 import { Rig, type RigOptions } from '#test/fakes/service-rig';
+import type { EndpointSlice } from '#src/kube/wire';
 import type { Decision, Leadership } from '#src/service/explain';
 import { startRig } from './start-rig.ts';
 
@@ -12,8 +13,10 @@ async function explained(
   options: ServiceOptions = {},
   rigOptions: RigOptions = {},
   leadership = leads,
+  slices: readonly EndpointSlice[] = [endpointSlice()],
 ): Promise<readonly Decision[]> {
   const rig = await startRig(rigOptions);
+  for (const slice of slices) rig.putSlice(slice);
   rig.api.create(service({ loadBalancerClass: null, ...options }));
   await rig.settle();
   return (await rig.controller.explainFor(WEB, signal, leadership)) ?? [];
@@ -36,6 +39,7 @@ describe('explaining a Service', () => {
       'yes request: What it asks for makes sense.',
       'yes ports: Listens on 80/TCP → NodePort 30080.',
       'yes nodes: 2 may receive traffic: node-1, node-2.',
+      'yes endpoints: 1 ready, on node-1; traffic goes to their port 8080.',
       'yes address: The load balancer has 192.0.2.1.',
       'yes plan: Nothing is left to do.',
       'yes traffic: HasTargets: Traffic arrives.',
@@ -81,9 +85,9 @@ describe('explaining a Service', () => {
     ],
     ['no node', {}, { nodes: [node({ addresses: [] })] }, 'no nodes: No node may receive traffic.'],
     [
-      'no endpoint under the Local policy',
+      'no endpoint on a node of its own under the Local policy',
       { spec: { externalTrafficPolicy: 'Local', healthCheckNodePort: 32_000 } },
-      {},
+      { nodes: [node({ metadata: { name: 'node-2' } })] },
       'no endpoints: externalTrafficPolicy is Local, and no such node',
     ],
   ])('that has %s begins with that no', async (_, options, rigOptions, expected) => {
@@ -112,6 +116,57 @@ describe('explaining a Service', () => {
       'info load balancer: It shares the load balancer default/shared with default/old.',
     );
     expect(firstNo(decisions)).toContain('no ports: PortConflict: The older default/old already has 80/TCP');
+  });
+
+  it.each<[string, ServiceOptions['spec'], readonly EndpointSlice[], string]>([
+    [
+      'whose selector matches nothing',
+      { selector: { tier: 'front', app: 'dns' } },
+      [],
+      'No ready endpoint: the selector app=dns,tier=front matches no ready pod; ' +
+        'see `kubectl get endpointslices -n default -l kubernetes.io/service-name=web`.',
+    ],
+    [
+      'whose pods are not ready',
+      {},
+      [endpointSlice({ endpoints: [{ ready: false }, { address: '10.244.1.11', ready: false }] })],
+      'No ready endpoint: the selector app=web matches no ready pod (2 that are not); see',
+    ],
+    [
+      'without a selector and endpoints',
+      { selector: {} },
+      [],
+      'No ready endpoint: no EndpointSlice of this Service has a ready endpoint; see `kubectl get endpointslices',
+    ],
+    [
+      'with the Local policy and no pods',
+      { externalTrafficPolicy: 'Local', healthCheckNodePort: 32_000 },
+      [endpointSlice({ endpoints: [] })],
+      'No ready endpoint: the selector app=web matches no ready pod; see',
+    ],
+    [
+      'whose targetPort names no port of a pod',
+      { ports: [servicePort({ name: 'http' }), servicePort({ name: 'https', port: 443, targetPort: 'secure' })] },
+      [endpointSlice({ ports: [{ name: 'http', port: 8080, protocol: 'TCP' }] })],
+      'No ready endpoint for 443/TCP: no ready pod has a container port called secure, as targetPort asks; see',
+    ],
+    [
+      'whose own EndpointSlice names its port otherwise',
+      { selector: {}, ports: [servicePort({ name: 'http' })] },
+      [endpointSlice()],
+      'No ready endpoint for 80/TCP: no EndpointSlice has it under the name that it has in the Service; see',
+    ],
+  ])('%s says so first, although address and nodes are there', async (_, spec, slices, expected) => {
+    const decisions = await explained({ ...(spec && { spec }) }, {}, leads, slices);
+    expect(firstNo(decisions)).toContain(`no endpoints: ${expected}`);
+    expect(lines(decisions)).toContain('yes address: The load balancer has 192.0.2.1.');
+  });
+
+  it('says when what serves is about to end', async () => {
+    const ending = endpointSlice({ endpoints: [{ ready: false, serving: true, terminating: true }] });
+    expect(lines(await explained({}, {}, leads, [ending]))).toContain(
+      'yes endpoints: 1 ending, but still serving, on node-1; traffic goes to their port 8080.',
+    );
   });
 
   it('counts the nodes with an endpoint under the Local policy', async () => {
