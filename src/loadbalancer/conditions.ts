@@ -39,7 +39,7 @@ const LISTED = 10;
 
 export interface AnswerInput {
   readonly provider: string;
-  /** Undefined when nothing of the Service is to be served. */
+  /** Undefined when nothing of the Service is to be served, or goes on being served. */
   readonly member: Member | undefined;
   /** Nothing changes at the load balancer until the refusals are gone, so what it serves it goes on serving. */
   readonly kept: boolean;
@@ -49,6 +49,8 @@ export interface AnswerInput {
   readonly failures: readonly Problem[];
   readonly warnings: readonly string[];
   readonly addresses: readonly Address[];
+  /** The addresses that the status shows once these answers are in it. */
+  readonly published: readonly string[];
   readonly readiness: Readiness | undefined;
   readonly noNodes: boolean;
 }
@@ -78,17 +80,24 @@ function isRefused(listener: Member['listeners'][number], refusals: readonly Pro
   return refusals.some((refusal) => refusal.listener && listenerKey(refusal.listener) === listenerKey(listener));
 }
 
-function notAccepted({ kept }: AnswerInput): Answer {
+/** An address in the status is named in a condition, too: by that it is known as ours when the Service leaves us. */
+function notAccepted({ kept, published }: AnswerInput): Answer {
+  const at = published.length > 0 ? ` It serves at ${listed(published)}.` : '';
   const message = kept
-    ? 'The request is not accepted (see ballast.dev/Accepted); until it is, the load balancer stays as it was.'
+    ? `The request is not accepted (see ballast.dev/Accepted); until it is, the load balancer stays as it was.${at}`
     : 'The request is not accepted; see ballast.dev/Accepted.';
   return { type: PROGRAMMED, status: 'False', reason: 'NotAccepted', message };
 }
 
-function program({ member, refusals, failures, addresses }: AnswerInput): Answer {
+function program({ member, refusals, failures, addresses, published }: AnswerInput): Answer {
   const problems = [...refusals, ...failures];
   const [first] = problems;
-  if (first) return { type: PROGRAMMED, status: 'False', reason: first.code, message: sentences(problems) };
+  if (first) {
+    // Errors of single ports mark the entries themselves.
+    const marked = problems.some(({ listener }) => listener !== undefined);
+    const at = published.length > 0 && !marked ? ` It serves at ${listed(published)}.` : '';
+    return { type: PROGRAMMED, status: 'False', reason: first.code, message: `${sentences(problems)}${at}` };
+  }
   if (addresses.length === 0) {
     const message = 'The load balancer is being made; it has no address yet.';
     return { type: PROGRAMMED, status: 'False', reason: 'Pending', message };

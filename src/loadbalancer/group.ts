@@ -1,6 +1,7 @@
 import type { Service } from '../kube/wire.ts';
 import { LOAD_BALANCER_ANNOTATION } from './annotations.ts';
 import type { LoadBalancerId, Refusal } from './model.ts';
+import { quoted } from './problem.ts';
 
 /** Groups that Services of other namespaces may join: `<namespace>/<name>` of the group → namespaces, or all. */
 export type AllowedGroups = ReadonlyMap<string, readonly string[] | '*'>;
@@ -31,7 +32,7 @@ export function assignmentOf(service: Service, allowedGroups: AllowedGroups): As
   if (parts.length > 2 || !DNS_LABEL.test(groupName) || (parts.length === 2 && !DNS_LABEL.test(groupNamespace))) {
     return refuse(
       'InvalidAnnotation',
-      `The annotation ${LOAD_BALANCER_ANNOTATION} is ${JSON.stringify(value)}; write \`<name>\` or ` +
+      `The annotation ${LOAD_BALANCER_ANNOTATION} is ${quoted(value)}; write \`<name>\` or ` +
         '`<namespace>/<name>`, each of at most 63 lower-case letters, digits and inner hyphens.',
     );
   }

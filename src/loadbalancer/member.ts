@@ -19,6 +19,8 @@ export interface AdmissionContext {
   readonly allowedGroups: AllowedGroups;
   /** The slices of a Service, in any order. Asked only for `externalTrafficPolicy: Local`. */
   readonly endpointSlicesOf: (service: Service) => readonly EndpointSlice[];
+  /** Takes annotations that make no sense for absent: what a load balancer that was left as it is may still show. */
+  readonly lenient?: boolean;
 }
 
 /** A Service as the load balancer sees it. */
@@ -41,7 +43,8 @@ export function admit(service: Service, context: AdmissionContext): Admission {
   const settings = readSettings(service, context.capabilities.settings);
   const ports = (service.spec?.ports ?? []).map((port, index) => readPort(port, index, uid, context.capabilities));
 
-  const wholly = [...groupProblems(service, context), ...ranges.problems, ...addresses.problems, ...settings.problems];
+  const annotations = [...groupProblems(service, context), ...addresses.problems, ...settings.problems];
+  const wholly = [...ranges.problems, ...(context.lenient ? [] : annotations)];
   const partly = ports.flatMap(({ problem }) => problem ?? []);
   const local = service.spec?.externalTrafficPolicy === 'Local';
   const member: Member = {
@@ -59,7 +62,7 @@ export function admit(service: Service, context: AdmissionContext): Admission {
   return {
     service,
     member: wholly.length === 0 ? member : undefined,
-    requestedAddresses: addresses.value,
+    requestedAddresses: context.lenient ? [] : addresses.value,
     publishedAddresses: publishedAddressesOf(service),
     refusals: [...wholly, ...partly].map((problem) => ({ member: uid, ...problem })),
   };

@@ -13,3 +13,11 @@ export interface Reading<T> {
 export function annotationField(annotation: string): string {
   return `metadata.annotations[${annotation}]`;
 }
+
+/** As much of a value as a message shows. */
+const QUOTED = 100;
+
+/** A user's text in quotes, cut short: annotations may hold hundreds of kilobytes. */
+export function quoted(text: string): string {
+  return JSON.stringify(text.length > QUOTED ? `${text.slice(0, QUOTED)}…` : text);
+}

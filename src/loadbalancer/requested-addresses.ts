@@ -2,7 +2,7 @@ import type { Service } from '../kube/wire.ts';
 import { ADDRESSES_ANNOTATION } from './annotations.ts';
 import { parseIp, type IpAddress } from './ip.ts';
 import type { WantedFamily } from './model.ts';
-import { annotationField, type Problem, type Reading } from './problem.ts';
+import { annotationField, quoted, type Problem, type Reading } from './problem.ts';
 
 const ANNOTATION_FIELD = annotationField(ADDRESSES_ANNOTATION);
 const SPEC_FIELD = 'spec.loadBalancerIP';
@@ -50,7 +50,7 @@ function readList(text: string | undefined, field: string): Reading<readonly IpA
   for (const part of text.split(',').map((entry) => entry.trim())) {
     const address = parseIp(part);
     if (address === undefined) {
-      problems.push(invalid(field, `${field} holds ${JSON.stringify(part)}, which is not an IP address; correct it.`));
+      problems.push(invalid(field, `${field} holds ${quoted(part)}, which is not an IP address; correct it.`));
     } else if (!value.some((other) => other.text === address.text)) {
       value.push(address);
     }

@@ -2,7 +2,7 @@ import type { Service } from '../kube/wire.ts';
 import { KNOWN_ANNOTATIONS, PREFIX, SETTINGS, SETTING_PARSERS, type SettingName } from './annotations.ts';
 import type { MemberSettings } from './model.ts';
 import { nearest } from './nearest.ts';
-import { annotationField, type Problem, type Reading } from './problem.ts';
+import { annotationField, quoted, type Problem, type Reading } from './problem.ts';
 
 const NAMES: readonly SettingName[] = Object.keys(SETTINGS).filter((key): key is SettingName => key in SETTINGS);
 
@@ -20,7 +20,7 @@ export function readSettings(service: Service, honoured: readonly SettingName[])
       const message = `The provider of this Service does not support the annotation ${annotation}; remove it.`;
       problems.push({ code: 'InvalidAnnotation', message, field });
     } else if (parsed === undefined) {
-      const message = `The annotation ${annotation} is ${JSON.stringify(text)}; write ${form}, or remove it.`;
+      const message = `The annotation ${annotation} is ${quoted(text)}; write ${form}, or remove it.`;
       problems.push({ code: 'InvalidAnnotation', message, field });
     } else {
       value = { ...value, ...parsed };
@@ -29,16 +29,19 @@ export function readSettings(service: Service, honoured: readonly SettingName[])
   return { value, problems };
 }
 
-/** A sentence for every annotation under our prefix that means nothing; they do no harm, but are surely mistyped. */
+/** So many mistyped annotations are named, each with a guess at what was meant; the others are counted. */
+const NAMED = 5;
+const KNOWN_SUFFIXES = KNOWN_ANNOTATIONS.map((known) => known.slice(PREFIX.length));
+
+/** Sentences about the annotations under our prefix that mean nothing; they do no harm, but are surely mistyped. */
 export function unknownAnnotations(service: Service): readonly string[] {
-  return Object.keys(service.metadata.annotations ?? {})
+  const unknown = Object.keys(service.metadata.annotations ?? {})
     .filter((key) => key.startsWith(PREFIX) && !KNOWN_ANNOTATIONS.includes(key))
-    .sort()
-    .map((key) => {
-      const meant = nearest(
-        key.slice(PREFIX.length),
-        KNOWN_ANNOTATIONS.map((known) => known.slice(PREFIX.length)),
-      );
-      return `The annotation ${key} is unknown${meant === undefined ? ' and does nothing.' : `; did you mean ${PREFIX}${meant}?`}`;
-    });
+    .sort();
+  const named = unknown.slice(0, NAMED).map((key) => {
+    const meant = nearest(key.slice(PREFIX.length), KNOWN_SUFFIXES);
+    return `The annotation ${key} is unknown${meant === undefined ? ' and does nothing.' : `; did you mean ${PREFIX}${meant}?`}`;
+  });
+  const rest = unknown.length - named.length;
+  return rest > 0 ? [...named, `${rest} more annotations under ${PREFIX} are unknown.`] : named;
 }

@@ -1,7 +1,7 @@
 import type { Service } from '../kube/wire.ts';
 import { SOURCE_RANGES_ANNOTATION } from './annotations.ts';
 import { parseCidr } from './ip.ts';
-import { annotationField, type Problem, type Reading } from './problem.ts';
+import { annotationField, quoted, type Problem, type Reading } from './problem.ts';
 
 /**
  * Who may connect: `spec.loadBalancerSourceRanges`, or Kubernetes' own annotation where that is empty, with white
@@ -35,7 +35,7 @@ function entriesOf(service: Service): readonly Entry[] {
 
 function problemOf(text: string, field: string): Problem {
   const message =
-    `${field} holds ${JSON.stringify(text)}, which is not a CIDR; write \`address/prefix-length\`, for example ` +
+    `${field} holds ${quoted(text)}, which is not a CIDR; write \`address/prefix-length\`, for example ` +
     '`192.0.2.0/24`. Nobody is let in until then.';
   return { code: 'InvalidSourceRange', message, field };
 }

@@ -1,9 +1,8 @@
 /** What the status of one member Service is to say. */
 import type { Condition, Service } from '../kube/wire.ts';
+import { PREFIX } from './annotations.ts';
 import {
-  READY,
   answersOf,
-  currentCondition,
   currentConditions,
   foreignConditions,
   mergeConditions,
@@ -11,6 +10,7 @@ import {
   type Answer,
 } from './conditions.ts';
 import { currentIngress, ingressOf, sameIngress, type Ingress } from './ingress.ts';
+import { parseIp } from './ip.ts';
 import { listenerKey, type Member } from './model.ts';
 import type { Problem } from './problem.ts';
 import type { Capabilities, LoadBalancerStatus } from './provider.ts';
@@ -19,9 +19,9 @@ export interface MemberView {
   readonly service: Service;
   readonly provider: string;
   readonly ipMode: Capabilities['ipMode'];
-  /** Undefined when nothing of the Service is to be served. */
+  /** Undefined when nothing of the Service is to be served, or goes on being served. */
   readonly member: Member | undefined;
-  /** The load balancer was left as it was, because its only member is refused. */
+  /** The load balancer was left as it was, because all its members are refused. */
   readonly kept: boolean;
   readonly refusals: readonly Problem[];
   readonly failures: readonly Problem[];
@@ -39,37 +39,22 @@ export interface MemberStatus {
 /** The status of a member, from what was refused, what failed and what the provider observed. */
 export function memberStatus(view: MemberView): MemberStatus {
   const { service, member, kept, refusals, failures, observed, ipMode } = view;
-  const ingress = kept
-    ? currentIngress(service)
-    : member !== undefined && servesSomething(member, refusals)
-      ? ingressOf({
-          service,
-          member,
-          ipMode,
-          addresses: observed?.addresses ?? [],
-          problems: [...refusals, ...failures],
-        })
+  const problems = kept ? [] : [...refusals, ...failures];
+  const ingress =
+    member !== undefined && (kept || servesSomething(member, refusals))
+      ? ingressOf({ service, member, ipMode, addresses: observed?.addresses ?? [], problems })
       : [];
   const families = new Set(member?.families.map(({ family }) => family));
   const addresses = (observed?.addresses ?? []).filter(
     (address) => ingress.length > 0 && (address.kind === 'hostname' || families.has(address.family)),
   );
-  const answers = answersOf({ ...view, addresses, readiness: observed?.readiness.get(service.metadata.uid) });
-  return { ingress, answers: kept ? withReadinessKept(service, answers) : answers };
+  const readiness = observed?.readiness.get(service.metadata.uid);
+  const answers = answersOf({ ...view, addresses, published: ingress.map(textOf), readiness });
+  return { ingress, answers };
 }
 
-/** Nobody asked the provider about a load balancer that is left as it was, so its readiness is what it was, too. */
-function withReadinessKept(service: Service, answers: readonly Answer[]): readonly Answer[] {
-  return answers.map((answer) => {
-    const old = answer.type === READY ? currentCondition(service, READY) : undefined;
-    if (old === undefined) return answer;
-    return {
-      type: old.type,
-      status: old.status === 'True' ? 'True' : 'False',
-      reason: old.reason,
-      message: old.message,
-    };
-  });
+function textOf({ ip, hostname = '' }: Ingress): string {
+  return ip === undefined ? hostname : (parseIp(ip)?.text ?? ip);
 }
 
 function servesSomething(member: Member, refusals: readonly Problem[]): boolean {
@@ -92,11 +77,25 @@ export function statusFields(service: Service, status: MemberStatus, now: string
   return same ? undefined : fieldsOf(status.ingress, conditions);
 }
 
-/** The fields that take everything of ours out of the status; undefined when nothing of it is there. */
-export function clearedStatusFields(service: Service): StatusFields | undefined {
+/** The fields that leave of the status only these entries and foreign conditions; undefined when nothing else is there. */
+export function clearedStatusFields(service: Service, ingress: readonly Ingress[] = []): StatusFields | undefined {
   const conditions = foreignConditions(service);
-  const clear = currentIngress(service).length === 0 && conditions.length === currentConditions(service).length;
-  return clear ? undefined : fieldsOf([], conditions);
+  const clear =
+    currentIngress(service).length === ingress.length && conditions.length === currentConditions(service).length;
+  return clear ? undefined : fieldsOf(ingress, conditions);
+}
+
+/**
+ * The entries that another controller may have written. Ours are those with our errors at their ports, and those whose
+ * address one of our conditions names: nothing else tells whose an entry is after a restart.
+ */
+export function foreignIngress(service: Service): readonly Ingress[] {
+  const ours = currentConditions(service).filter((condition) => !foreignConditions(service).includes(condition));
+  const named = new Set(ours.flatMap(({ message }) => message.split(/[\s,;]+/).map((word) => word.replace(/\.$/, ''))));
+  return currentIngress(service).filter((entry) => {
+    const marked = entry.ports?.some(({ error }) => error?.startsWith(PREFIX));
+    return !marked && !named.has(textOf(entry));
+  });
 }
 
 function fieldsOf(ingress: readonly Ingress[], conditions: readonly Condition[]): StatusFields {

@@ -65,12 +65,14 @@ export function announcementsOf(
       told.push(failure(answer.message));
     }
     if (answer.type === ACCEPTED && answer.status === 'True') {
-      told.push(
-        ...warnings.map((message): Announcement => ({ type: 'Warning', reason: 'UnknownAnnotation', message })),
-      );
+      told.push(...warnings.map(unknownAnnotation));
     }
   }
   return told;
+}
+
+function unknownAnnotation(message: string): Announcement {
+  return { type: 'Warning', reason: 'UnknownAnnotation', message };
 }
 
 function failure(message: string): Announcement {

@@ -23,6 +23,7 @@ export interface StatusWriterOptions {
 
 export interface StatusInput {
   readonly members: readonly Service[];
+  /** What is served, or was left as it is. */
   readonly desired: DesiredLoadBalancer | undefined;
   readonly kept: boolean;
   readonly problemsOf: (uid: string) => MemberProblems;

@@ -217,6 +217,17 @@ describe('annotations', () => {
     expect(one(options).refusals).toEqual([]);
   });
 
+  it.each([
+    'ballast.dev/algorithm',
+    'ballast.dev/addresses',
+    'ballast.dev/load-balancer',
+    'service.beta.kubernetes.io/load-balancer-source-ranges',
+  ])('do not flood messages with a huge value: %s', (annotation) => {
+    const { refusals } = one(annotated({ [annotation]: 'x'.repeat(100_000) }));
+    expect(refusals).toHaveLength(1);
+    expect(refusals[0]?.message.length).toBeLessThan(500);
+  });
+
   it('name all that is wrong, not only the first', () => {
     const options = annotated({
       'ballast.dev/algorithm': 'x',
@@ -235,6 +246,15 @@ describe('annotations', () => {
       'The annotation ballast.dev/algoritm is unknown; did you mean ballast.dev/algorithm?',
       'The annotation ballast.dev/zzz is unknown and does nothing.',
     ]);
+  });
+});
+
+describe('many unknown annotations', () => {
+  it('are named up to five, and counted', () => {
+    const keys = Array.from({ length: 10_000 }, (_, index) => [`ballast.dev/x${index}`, '']);
+    const { warnings } = one(annotated(Object.fromEntries(keys)));
+    expect(warnings).toHaveLength(6);
+    expect(warnings.at(-1)?.message).toBe('9995 more annotations under ballast.dev/ are unknown.');
   });
 });
 

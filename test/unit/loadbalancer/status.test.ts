@@ -91,12 +91,10 @@ describe('the ingress of a member', () => {
     expect(memberStatus(view({ observed: observed([]) })).ingress).toEqual([]);
   });
 
-  it('stays as it is when the load balancer is left alone', () => {
-    const ingress = [{ ip: '192.0.2.9', ipMode: 'VIP' }];
-    const shown = service({ status: { loadBalancer: { ingress } } });
+  it('is what the load balancer has when that is left alone', () => {
     const refusals = [{ code: 'InvalidAnnotation', message: 'Bad.' } as const];
-    const kept = view({ service: shown, member: undefined, kept: true, refusals, observed: undefined });
-    expect(memberStatus(kept).ingress).toEqual(ingress);
+    expect(memberStatus(view({ kept: true, refusals })).ingress).toEqual([{ ip: '192.0.2.1', ipMode: 'Proxy' }]);
+    expect(memberStatus(view({ kept: true, refusals, member: undefined })).ingress).toEqual([]);
   });
 });
 
@@ -172,12 +170,9 @@ describe('the conditions of a member', () => {
     expect(answers(options)).toEqual(expected);
   });
 
-  it('leave readiness as it was when the load balancer is left alone', () => {
-    const ready = { type: 'ballast.dev/Ready', status: 'True', reason: 'Healthy', message: 'As it is.' };
-    const conditions = [{ ...ready, lastTransitionTime: NOW }];
-    const shown = service({ status: { loadBalancer: {}, conditions } });
+  it('tell the readiness of a load balancer that is left alone', () => {
     const refusals = [{ code: 'InvalidAnnotation', message: 'Bad.' } as const];
-    expect(answers({ service: shown, member: undefined, kept: true, refusals, observed: undefined })).toEqual([
+    expect(answers({ kept: true, refusals })).toEqual([
       'Accepted False InvalidAnnotation',
       'Programmed False NotAccepted',
       'Ready True Healthy',

@@ -17,30 +17,50 @@ const ANNOTATIONS: Readonly<Record<string, readonly (string | undefined)[]>> = {
 
 type Act = (rig: Rig) => void | Promise<void>;
 
+/** An act that reports of failures show by its name. */
+class Named {
+  readonly label: string;
+  readonly act: Act;
+
+  constructor(label: string, act: Act) {
+    this.label = label;
+    this.act = act;
+  }
+
+  [fc.toStringMethod](): string {
+    return this.label;
+  }
+}
+
 const name = fc.constantFrom(...NAMES);
 let serial = 0;
 
-const acts: fc.Arbitrary<readonly [string, Act]> = fc.oneof(
+const acts: fc.Arbitrary<Named> = fc.oneof(
   {
     weight: 4,
     arbitrary: fc
       .record({ name, port: fc.integer({ min: 80, max: 82 }) })
-      .map(({ name, port }) => [`create ${name}:${port}`, create(name, port)] as const),
+      .map(({ name, port }) => new Named(`create ${name}:${port}`, create(name, port))),
   },
   {
     weight: 2,
     arbitrary: name.map(
-      (name) => [`delete ${name}`, existing(name, (rig) => rig.api.delete(`default/${name}`))] as const,
+      (name) =>
+        new Named(
+          `delete ${name}`,
+          existing(name, (rig) => rig.api.delete(`default/${name}`)),
+        ),
     ),
   },
   {
     weight: 2,
-    arbitrary: fc
-      .record({ name, type: fc.constantFrom(...TYPES) })
-      .map(
-        ({ name, type }) =>
-          [`${name} becomes ${type}`, existing(name, (rig) => void rig.api.edit(`default/${name}`, { type }))] as const,
-      ),
+    arbitrary: fc.record({ name, type: fc.constantFrom(...TYPES) }).map(
+      ({ name, type }) =>
+        new Named(
+          `${name} becomes ${type}`,
+          existing(name, (rig) => void rig.api.edit(`default/${name}`, { type })),
+        ),
+    ),
   },
   {
     weight: 3,
@@ -49,29 +69,29 @@ const acts: fc.Arbitrary<readonly [string, Act]> = fc.oneof(
       .map(({ name, annotation, index }) => {
         const values = ANNOTATIONS[annotation] ?? [];
         const value = values[index % values.length];
-        return [
+        return new Named(
           `${name} ${annotation}=${value}`,
           existing(name, (rig) => void rig.api.annotate(`default/${name}`, { [annotation]: value })),
-        ] as const;
+        );
       }),
   },
-  { weight: 1, arbitrary: fc.nat(3).map((count) => [`${count} nodes`, (rig: Rig) => nodes(rig, count)] as const) },
+  { weight: 1, arbitrary: fc.nat(3).map((count) => new Named(`${count} nodes`, (rig: Rig) => nodes(rig, count))) },
   {
     weight: 1,
-    arbitrary: fc.nat(3).map((count) => [`the next ${count} steps fail`, (rig: Rig) => failSteps(rig, count)] as const),
+    arbitrary: fc.nat(3).map((count) => new Named(`the next ${count} steps fail`, (rig: Rig) => failSteps(rig, count))),
   },
   {
     weight: 1,
     arbitrary: fc
       .nat(3)
-      .map((count) => [`the next ${count} writes fail`, (rig: Rig) => failWrites(rig, count)] as const),
+      .map((count) => new Named(`the next ${count} writes fail`, (rig: Rig) => failWrites(rig, count))),
   },
-  { weight: 1, arbitrary: fc.constant(['the watch lags', (rig: Rig) => void (rig.api.watchIsSlow = true)] as const) },
-  { weight: 1, arbitrary: fc.constant(['the watch catches up', catchUp] as const) },
-  { weight: 1, arbitrary: fc.constant(['restart', (rig: Rig) => rig.restart()] as const) },
+  { weight: 1, arbitrary: fc.constant(new Named('the watch lags', (rig: Rig) => void (rig.api.watchIsSlow = true))) },
+  { weight: 1, arbitrary: fc.constant(new Named('the watch catches up', catchUp)) },
+  { weight: 1, arbitrary: fc.constant(new Named('restart', (rig: Rig) => rig.restart())) },
   {
     weight: 2,
-    arbitrary: fc.constantFrom(50, 2_000).map((ms) => [`${ms} ms pass`, (rig: Rig) => rig.settle(ms)] as const),
+    arbitrary: fc.constantFrom(50, 2_000).map((ms) => new Named(`${ms} ms pass`, (rig: Rig) => rig.settle(ms))),
   },
 );
 
@@ -164,7 +184,7 @@ describe('after any history', () => {
       fc.asyncProperty(fc.array(acts, { minLength: 3, maxLength: 25, size: 'max' }), async (history) => {
         const rig = new Rig({ provider: { pool: ['192.0.2.1', '192.0.2.2'] } });
         await rig.start();
-        for (const [, act] of history) await act(rig);
+        for (const { act } of history) await act(rig);
         catchUp(rig);
         rig.api.beforeWrite = () => {};
         rig.provider.beforeStep = () => {};

@@ -99,6 +99,18 @@ describe('a Service that asks nonsense', () => {
   });
 });
 
+describe('a Service with more metadata than anybody reads', () => {
+  it('is served, and told of a few of its mistakes', async () => {
+    const unknown = Array.from({ length: 5_000 }, (_, index) => [`ballast.dev/unknown-${index}`, 'x']);
+    const rig = await startRig();
+    rig.api.create(web({ metadata: { annotations: Object.fromEntries(unknown) } }));
+    await rig.settle();
+    expect(rig.condition(WEB, 'Programmed')).toBe('True Programmed');
+    expect(rig.message(WEB, 'Accepted').length).toBeLessThan(2_000);
+    expect(rig.told().filter((reason) => reason === 'UnknownAnnotation')).toHaveLength(6);
+  });
+});
+
 describe('a Service that works and then asks nonsense', () => {
   it('keeps its load balancer as it was, and says so', async () => {
     const rig = await startRig();
@@ -120,6 +132,18 @@ describe('a Service that works and then asks nonsense', () => {
     await rig.settle();
     expect(rig.world.list()).toEqual([]);
     expect(rig.api.get(WEB)).toBeUndefined();
+  });
+
+  it('gets its status back when that is wiped meanwhile', async () => {
+    const rig = await startRig();
+    rig.api.create(web());
+    await rig.settle();
+    rig.api.annotate(WEB, { 'ballast.dev/algorithm': 'random' });
+    await rig.settle();
+    const { status } = rig.api.must(WEB);
+    rig.api.tamper(WEB, (each) => ({ ...each, status: { loadBalancer: {} } }));
+    await rig.settle();
+    expect(rig.api.must(WEB).status).toEqual(status);
   });
 
   it('is closed when nobody can tell who may connect', async () => {
