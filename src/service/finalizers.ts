@@ -28,17 +28,18 @@ export function withFinalizers(service: Service, provider: string): readonly str
 
 /**
  * All finalizers of the Service once ours are off; undefined when they are. Upstream's goes with ours from a Service
- * without a class (a change of type wipes the class, too), unless another of our providers takes the Service over.
+ * without a class (a change of type wipes the class, too) where `takesUpstream`: only the provider that takes Services
+ * without a class answers for it. Otherwise another controller may clean up by it.
  */
 export function withoutFinalizers(
   service: Service,
   provider: string,
-  takenOver: boolean,
+  takesUpstream: boolean,
 ): readonly string[] | undefined {
   const present = service.metadata.finalizers ?? [];
   const ours = finalizerOf(provider);
   if (!present.includes(ours)) return undefined;
   const anotherHolds = present.some((finalizer) => finalizer !== ours && finalizer.startsWith(PREFIX));
-  const takesUpstream = service.spec?.loadBalancerClass === undefined && !takenOver && !anotherHolds;
-  return present.filter((finalizer) => finalizer !== ours && !(takesUpstream && finalizer === UPSTREAM_FINALIZER));
+  const withUpstream = takesUpstream && service.spec?.loadBalancerClass === undefined && !anotherHolds;
+  return present.filter((finalizer) => finalizer !== ours && !(withUpstream && finalizer === UPSTREAM_FINALIZER));
 }

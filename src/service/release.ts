@@ -3,7 +3,7 @@ import type { Service } from '../kube/wire.ts';
 import { claimOf, type ClaimRules } from '../loadbalancer/claim.ts';
 import { currentConditions, mergeConditions, sameConditions, type Answer } from '../loadbalancer/conditions.ts';
 import { currentIngress } from '../loadbalancer/ingress.ts';
-import { clearedStatusFields } from '../loadbalancer/status.ts';
+import { clearedStatusFields, foreignIngress } from '../loadbalancer/status.ts';
 import { withoutFinalizers } from './finalizers.ts';
 import type { ServicePatch } from './ports.ts';
 
@@ -20,14 +20,17 @@ function isTakenOver(service: Service, provider: string, rules: ClaimRules): boo
 
 /**
  * The patch that takes off our finalizers and, where the Service lives on without us, our conditions and the address
- * that is no more. When another of our providers has taken the Service over, the status is that one's business.
+ * that is no more. When another of our providers has taken the Service over, the status is that one's business. While
+ * it is still of type LoadBalancer, another controller may have published addresses: those stay.
  */
 export function releasePatch(service: Service, { provider, rules }: Succession): ServicePatch | undefined {
   const takenOver = isTakenOver(service, provider, rules);
-  const finalizers = withoutFinalizers(service, provider, takenOver);
+  const takesUpstream = rules.defaultProvider === provider && !takenOver;
+  const finalizers = withoutFinalizers(service, provider, takesUpstream);
   if (finalizers === undefined) return undefined;
   const livesOn = service.metadata.deletionTimestamp === undefined && !takenOver;
-  const status = livesOn ? clearedStatusFields(service) : undefined;
+  const ingress = service.spec?.type === 'LoadBalancer' ? foreignIngress(service) : [];
+  const status = livesOn ? clearedStatusFields(service, ingress) : undefined;
   return { metadata: { finalizers: finalizers.length === 0 ? null : finalizers }, ...(status && { status }) };
 }
 

@@ -265,6 +265,59 @@ describe('the end of a load balancer', () => {
     expect(next.api.must(WEB).metadata.finalizers).toBeUndefined();
   });
 
+  it('leaves what another controller wrote to a Service that is claimed no longer', async () => {
+    const extra = { extraClasses: new Map([['old.example/lb', 'recording']]) };
+    const rig = await startRig({ config: extra });
+    rig.api.create(service({ loadBalancerClass: 'old.example/lb' }));
+    await rig.settle();
+    await rig.stop();
+    const foreign = { hostname: 'elb.other.example' };
+    rig.api.tamper(WEB, (each) => ({
+      ...each,
+      status: { ...each.status, loadBalancer: { ingress: [foreign, { ip: '192.0.2.1', ipMode: 'VIP' }] } },
+    }));
+    const next = await startRig({ cluster: rig, provider: { world: rig.world } });
+    expect(next.api.must(WEB).status).toEqual({ loadBalancer: { ingress: [foreign] } });
+    expect(next.api.must(WEB).metadata.finalizers).toBeUndefined();
+  });
+
+  it('takes an address with errors and one that is kept for ours, too', async () => {
+    const extra = { extraClasses: new Map([['old.example/lb', 'recording']]) };
+    const rig = await startRig({ config: extra });
+    const withClass = (name: string, port: number): Service =>
+      service({
+        loadBalancerClass: 'old.example/lb',
+        metadata: { name },
+        spec: { ports: [servicePort({ port }), servicePort({ port: port + 1 })] },
+      });
+    rig.provider.beforeStep = ({ summary }) => {
+      if (summary.startsWith('put 91')) throw new Error('no');
+    };
+    rig.api.create(withClass('partly', 90));
+    rig.api.create(withClass('kept', 70));
+    await rig.settle();
+    rig.api.annotate('default/kept', { 'ballast.dev/algorithm': 'random' });
+    await rig.settle();
+    for (const name of ['default/partly', 'default/kept']) {
+      expect(rig.condition(name, 'Programmed')).toContain('False');
+      expect(rig.api.must(name).status?.loadBalancer?.ingress).toHaveLength(1);
+    }
+    await rig.stop();
+    await startRig({ cluster: rig, provider: { world: rig.world } });
+    for (const name of ['default/partly', 'default/kept']) {
+      expect(rig.api.must(name).status).toEqual({ loadBalancer: {} });
+    }
+  });
+
+  it('takes upstream’s finalizer along only for the provider that takes Services without a class', async () => {
+    const rig = await working(classed);
+    rig.api.tamper(WEB, (each) => ({ ...each, metadata: { ...each.metadata, finalizers: [UPSTREAM, OURS] } }));
+    await rig.stop();
+    rig.api.edit(WEB, { type: 'ClusterIP' });
+    await startRig({ cluster: rig, provider: { world: rig.world }, config: { defaultProvider: undefined } });
+    expect(rig.api.must(WEB).metadata.finalizers).toEqual([UPSTREAM]);
+  });
+
   it('comes with the Service that was deleted while no controller ran', async () => {
     const rig = await working();
     await rig.stop();

@@ -23,20 +23,20 @@ describe('finalizers', () => {
   });
 
   it.each<[string, Service, boolean, readonly string[] | undefined]>([
-    ['both', having([OURS, UPSTREAM]), false, []],
-    ['both, from among foreign ones', having(['a/b', OURS, UPSTREAM, 'c/d']), false, ['a/b', 'c/d']],
-    ['ours alone when another provider takes over', having([OURS, UPSTREAM]), true, [UPSTREAM]],
+    ['both', having([OURS, UPSTREAM]), true, []],
+    ['both, from among foreign ones', having(['a/b', OURS, UPSTREAM, 'c/d']), true, ['a/b', 'c/d']],
+    ['ours alone where another takes Services without a class', having([OURS, UPSTREAM]), false, [UPSTREAM]],
     [
       'ours alone while another provider holds it',
       having([OURS, UPSTREAM, 'ballast.dev/aws']),
-      false,
+      true,
       [UPSTREAM, 'ballast.dev/aws'],
     ],
-    ['ours alone from a Service with a class', having([OURS, UPSTREAM], 'ballast.dev/proxy'), false, [UPSTREAM]],
-    ['nothing when ours is not there', having([UPSTREAM]), false, undefined],
-    ['nothing when there is none', service(), false, undefined],
-  ])('come off: %s', (_, each, takenOver, expected) => {
-    expect(withoutFinalizers(each, 'proxy', takenOver)).toEqual(expected);
+    ['ours alone from a Service with a class', having([OURS, UPSTREAM], 'ballast.dev/proxy'), true, [UPSTREAM]],
+    ['nothing when ours is not there', having([UPSTREAM]), true, undefined],
+    ['nothing when there is none', service(), true, undefined],
+  ])('come off: %s', (_, each, takesUpstream, expected) => {
+    expect(withoutFinalizers(each, 'proxy', takesUpstream)).toEqual(expected);
   });
 
   it('are told apart by provider', () => {
