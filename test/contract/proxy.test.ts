@@ -80,12 +80,6 @@ testProvider({
   create,
   // Its sockets are its own process's; nobody else can close or change one.
   damage: [],
-  skip: [
-    {
-      reason: 'its load balancers live in its own process, where no second controller can see them',
-      tests: ['is found converged by a second controller'],
-    },
-  ],
 });
 
 describe('the proxy provider beside other processes', () => {
