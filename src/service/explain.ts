@@ -1,5 +1,5 @@
 /** Why a Service has the address that it has, or none: every decision in order, in plain words. Pure. */
-import type { EndpointSlice, Service } from '../kube/wire.ts';
+import type { Condition, EndpointSlice, Service } from '../kube/wire.ts';
 import { claimOf, type ClaimRules } from '../loadbalancer/claim.ts';
 import { ACCEPTED, PROGRAMMED, READY, currentCondition } from '../loadbalancer/conditions.ts';
 import { memberName } from '../loadbalancer/identity.ts';
@@ -8,6 +8,7 @@ import { listenerKey, type Member, type NodeSet, type Refusal } from '../loadbal
 import type { LeftOutNode } from '../loadbalancer/nodes.ts';
 import { explainEndpoints } from './explainendpoints.ts';
 import { finalizerOf, hasFinalizer } from './finalizers.ts';
+import { foldPorts } from './foldports.ts';
 import { portName, portsWithoutNodePort } from './nodeports.ts';
 import { keyName } from './ports.ts';
 import type { Preview } from './preview.ts';
@@ -43,13 +44,16 @@ export function explain(service: Service, facts: ExplainFacts): readonly Decisio
   const { uid } = service.metadata;
   const refusals = [...preview.wanted.refusals, ...preview.plan.refusals].filter(({ member }) => member === uid);
   const member = preview.wanted.desired?.members.find(({ ref }) => ref.uid === uid);
+  // What was refused has been explained where it was.
+  const failure = refusals.length === 0 ? lastFailureOf(service) : undefined;
+  const outside = explainOutside(service, preview, refusals, failure);
   return [
     ...claimed,
     ...explainRequest(service, preview, refusals),
     ...explainPorts(service, facts, member, refusals),
     ...explainTargets(service, facts, member),
-    ...explainOutside(service, preview, refusals),
-    ...explainStatus(service),
+    ...outside,
+    ...explainStatus(service, outside),
   ];
 }
 
@@ -142,7 +146,12 @@ function explainTargets(
   ];
 }
 
-function explainOutside(service: Service, preview: Preview, refusals: readonly Refusal[]): readonly Decision[] {
+function explainOutside(
+  service: Service,
+  preview: Preview,
+  refusals: readonly Refusal[],
+  failure: string | undefined,
+): readonly Decision[] {
   const { plan, status, wanted } = preview;
   const addresses = (status?.addresses ?? []).map((address) => (address.kind === 'ip' ? address.ip : address.hostname));
   const readiness = status?.readiness.get(service.metadata.uid);
@@ -151,7 +160,8 @@ function explainOutside(service: Service, preview: Preview, refusals: readonly R
   const served = wanted.desired?.members.some(({ ref }) => ref.uid === service.metadata.uid) && !refused;
   return [
     ...(served && addresses.length > 0 ? [yes('address', `The load balancer has ${listed(addresses)}.`)] : []),
-    ...(served && addresses.length === 0 ? [no('address', 'The load balancer has no address yet.')] : []),
+    ...(served && addresses.length === 0 ? [no('address', failure ?? 'The load balancer has no address yet.')] : []),
+    ...(served && addresses.length > 0 && failure !== undefined ? [no('last attempt', failure)] : []),
     steps.length === 0
       ? yes('plan', 'Nothing is left to do.')
       : info('plan', `${steps.length} steps are left: ${listed(steps, '; ')}.`),
@@ -161,7 +171,19 @@ function explainOutside(service: Service, preview: Preview, refusals: readonly R
   ];
 }
 
-function explainStatus(service: Service): readonly Decision[] {
+/** Reasons of Programmed that say "wait" or "see Accepted", not what failed. */
+const NO_FAILURE: ReadonlySet<string> = new Set(['Pending', 'NotAccepted']);
+
+/** What the last attempt for this very request failed with: who explains sees what is left to do, but not why. */
+function lastFailureOf(service: Service): string | undefined {
+  const programmed = currentCondition(service, PROGRAMMED);
+  if (programmed?.status !== 'False' || NO_FAILURE.has(programmed.reason)) return undefined;
+  const { generation } = service.metadata;
+  const isOld = generation !== undefined && programmed.observedGeneration !== generation;
+  return isOld ? undefined : conditionText(programmed);
+}
+
+function explainStatus(service: Service, told: readonly Decision[]): readonly Decision[] {
   const published = publishedAddressesOf(service);
   return [
     published.length > 0
@@ -170,7 +192,14 @@ function explainStatus(service: Service): readonly Decision[] {
     ...[ACCEPTED, PROGRAMMED, READY].map((type) => {
       const condition = currentCondition(service, type);
       if (condition === undefined) return info(type, 'Not written yet.');
-      return (condition.status === 'True' ? yes : no)(type, `${condition.reason}: ${condition.message}`);
+      const text = conditionText(condition);
+      if (condition.status === 'True') return yes(type, text);
+      const same = type === PROGRAMMED ? told.find((decision) => decision.text === text) : undefined;
+      return no(type, same ? `${condition.reason}: see “${same.subject}”.` : text);
     }),
   ];
+}
+
+function conditionText({ reason, message }: Condition): string {
+  return `${reason}: ${foldPorts(message)}`;
 }

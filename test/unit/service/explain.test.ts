@@ -3,6 +3,7 @@ import { endpointSlice, node, service, servicePort, type ServiceOptions } from '
 import { Rig, type RigOptions } from '#test/fakes/service-rig';
 import type { EndpointSlice } from '#src/kube/wire';
 import type { Decision, Leadership } from '#src/service/explain';
+import { BallastError } from '#src/errors';
 import { startRig } from './start-rig.ts';
 
 const WEB = 'default/web';
@@ -207,6 +208,51 @@ describe('explaining a Service', () => {
   it('that does not exist says nothing', async () => {
     const rig = await startRig();
     expect(await rig.controller.explainFor('default/nobody', signal)).toBeUndefined();
+  });
+
+  describe('whose last attempt failed', () => {
+    const ports = [servicePort(), servicePort({ name: 'https', port: 443 })];
+
+    it('begins with the failure, told once for all ports, where there is no address', async () => {
+      const rig = await startRig();
+      rig.putSlice(endpointSlice({ ports: [{ port: 8080 }, { name: 'https', port: 8443 }] }));
+      rig.provider.beforeStep = () => {
+        throw new BallastError('AddressNotLocal', 'Not here: 192.0.2.1:80/TCP. Not here: 192.0.2.1:443/TCP. Add it.');
+      };
+      rig.api.create(service({ loadBalancerClass: null, spec: { ports } }));
+      await rig.settle();
+      const told = (await rig.controller.explainFor(WEB, signal, leads)) ?? [];
+      expect(firstNo(told)).toBe('no address: AddressNotLocal: Not here: 192.0.2.1:80/TCP, 443/TCP. Add it.');
+      expect(lines(told)).toContain('no ballast.dev/Programmed: AddressNotLocal: see “address”.');
+      expect(lines(told).filter((line) => line.includes('no address yet'))).toEqual([]);
+    });
+
+    it('says it behind the address where there is one', async () => {
+      const rig = await startRig();
+      rig.putSlice(endpointSlice({ ports: [{ port: 8080 }, { name: 'https', port: 8443 }] }));
+      rig.provider.beforeStep = ({ listener }) => {
+        if (listener?.port === 443) throw new BallastError('ListenFailed', '192.0.2.1:443/TCP is taken.');
+      };
+      rig.api.create(service({ loadBalancerClass: null, spec: { ports } }));
+      await rig.settle();
+      const told = (await rig.controller.explainFor(WEB, signal, leads)) ?? [];
+      expect(firstNo(told)).toBe('no last attempt: ListenFailed: 192.0.2.1:443/TCP is taken.');
+      expect(lines(told)).toContain('yes address: The load balancer has 192.0.2.1.');
+    });
+
+    it('says nothing of an attempt for what was asked before', async () => {
+      const rig = await startRig();
+      rig.putSlice(endpointSlice());
+      rig.provider.beforeStep = () => {
+        throw new BallastError('AddressNotLocal', 'Not here.');
+      };
+      rig.api.create(service({ loadBalancerClass: null, metadata: { generation: 1 } }));
+      await rig.settle();
+      await rig.stop();
+      rig.api.tamper(WEB, (each) => ({ ...each, metadata: { ...each.metadata, generation: 2 } }));
+      const told = (await rig.controller.explainFor(WEB, signal, leads)) ?? [];
+      expect(firstNo(told)).toBe('no address: The load balancer has no address yet.');
+    });
   });
 
   it('that was never reconciled says what would be done, and writes nothing', async () => {
