@@ -3,6 +3,7 @@ import type { Service } from '../kube/wire.ts';
 import type { Answer } from '../loadbalancer/conditions.ts';
 import { PROGRAMMED } from '../loadbalancer/conditions.ts';
 import { DELETED } from './announce.ts';
+import { hasFinalizer } from './finalizers.ts';
 import type { Ledger } from './ledger.ts';
 import { failureOf } from './failure.ts';
 import type { EventSink, ServicePatch } from './ports.ts';
@@ -58,7 +59,8 @@ export class Leavers {
     const outcome = await writes.send({ purpose: 'release', service, compute, subresource: 'status', signal });
     if (outcome.kind !== 'patched') return false;
     const told = answer ? stuckEvent(answer) : DELETED;
-    events.record(service, told.type, told.reason, told.message);
+    // Of a Service that was refused from the start nothing was made, and so nothing deleted.
+    if (hasFinalizer(service, claims.provider)) events.record(service, told.type, told.reason, told.message);
     return true;
   }
 }

@@ -27,11 +27,16 @@ export function releasePatch(service: Service, { provider, rules }: Succession):
   const takenOver = isTakenOver(service, provider, rules);
   const takesUpstream = rules.defaultProvider === provider && !takenOver;
   const finalizers = withoutFinalizers(service, provider, takesUpstream);
-  if (finalizers === undefined) return undefined;
   const livesOn = service.metadata.deletionTimestamp === undefined && !takenOver;
-  const ingress = service.spec?.type === 'LoadBalancer' ? foreignIngress(service) : [];
-  const status = livesOn ? clearedStatusFields(service, ingress) : undefined;
+  const status = livesOn ? clearedStatusFields(service, ingressLeft(service, finalizers !== undefined)) : undefined;
+  if (finalizers === undefined) return status && { status };
   return { metadata: { finalizers: finalizers.length === 0 ? null : finalizers }, ...(status && { status }) };
+}
+
+/** What stays of the addresses: those of others; all of them when we had no part in the load balancer. */
+function ingressLeft(service: Service, wasOurs: boolean): ReturnType<typeof currentIngress> {
+  if (!wasOurs) return currentIngress(service);
+  return service.spec?.type === 'LoadBalancer' ? foreignIngress(service) : [];
 }
 
 /** The patch that says why a Service cannot be let go yet; undefined when its status says so. */

@@ -1,5 +1,7 @@
 import type { Service } from '../kube/wire.ts';
 import { claimOf, type ClaimRules } from '../loadbalancer/claim.ts';
+import { PREFIX } from '../loadbalancer/annotations.ts';
+import { currentConditions, foreignConditions } from '../loadbalancer/conditions.ts';
 import { assignmentOf, type AllowedGroups } from '../loadbalancer/group.ts';
 import { keyOf, type LoadBalancerKey } from '../loadbalancer/identity.ts';
 import { hasFinalizer } from './finalizers.ts';
@@ -13,7 +15,8 @@ export interface RosterOptions {
 
 /**
  * A Service's part with one provider: `member` of the load balancer it asks for; or `leaving`, which it is once it has
- * our finalizer but is not ours any more, or is being deleted.
+ * our finalizer but is not ours any more, or is being deleted. One that was refused from the start has no finalizer,
+ * but conditions that nobody else takes off.
  */
 export interface Part {
   readonly kind: 'member' | 'leaving';
@@ -23,13 +26,21 @@ export interface Part {
 
 /** The part of a Service; undefined when it is none of the provider's business. */
 export function partOf(service: Service, { provider, rules, allowedGroups }: RosterOptions): Part | undefined {
-  const claimed = claimOf(service, rules).provider === provider;
-  if (claimed && service.metadata.deletionTimestamp === undefined) {
+  const owner = claimOf(service, rules).provider;
+  if (owner === provider && service.metadata.deletionTimestamp === undefined) {
     return { kind: 'member', key: keyOf(assignmentOf(service, allowedGroups).id), service };
   }
-  if (!hasFinalizer(service, provider)) return undefined;
+  const isForsaken = owner === undefined && bearsConditionsOnly(service);
+  if (!hasFinalizer(service, provider) && !isForsaken) return undefined;
   const { namespace = '', name } = service.metadata;
   return { kind: 'leaving', key: keyOf({ kind: 'service', namespace, name }), service };
+}
+
+/** Whether our conditions are all that is left of us on a Service that lives on. */
+function bearsConditionsOnly(service: Service): boolean {
+  const { deletionTimestamp, finalizers = [] } = service.metadata;
+  if (deletionTimestamp !== undefined || finalizers.some((finalizer) => finalizer.startsWith(PREFIX))) return false;
+  return foreignConditions(service).length < currentConditions(service).length;
 }
 
 const NONE: ReadonlySet<never> = new Set();

@@ -69,6 +69,20 @@ describe('a Service that asks nonsense', () => {
     expect(rig.told()).toEqual(['SyncLoadBalancerFailed', 'EnsuringLoadBalancer', 'EnsuredLoadBalancer']);
   });
 
+  it('loses our conditions when its type changes, also while no controller runs', async () => {
+    for (const running of [true, false]) {
+      const rig = await startRig();
+      rig.api.create(web(bad));
+      await rig.settle();
+      if (!running) await rig.stop();
+      rig.api.edit(WEB, { type: 'ClusterIP' });
+      await (running ? rig.settle() : rig.restart());
+      expect(rig.api.must(WEB).status).toEqual({ loadBalancer: {} });
+      expect(rig.told()).toEqual(['SyncLoadBalancerFailed']);
+      expect(rig.controller.keys()).toEqual([]);
+    }
+  });
+
   it('is deleted like any other', async () => {
     const rig = await startRig();
     rig.api.create(web(bad));
