@@ -58,10 +58,10 @@ export class NodeView {
     return this.#byName.has(name);
   }
 
-  /** Asks this node again at once, or all of them. */
-  recheck(name?: string): void {
-    const nodes = name === undefined ? this.nodes : [this.#byName.get(name)];
-    for (const node of nodes) if (node?.watched) this.#checker.recheck(node.watched);
+  /** Asks this node again at once. */
+  recheck(name: string): void {
+    const watched = this.#byName.get(name)?.watched;
+    if (watched) this.#checker.recheck(watched);
   }
 
   close(): void {

@@ -30,13 +30,18 @@ export class TargetGroup {
     // The new view first: nodes that are in both keep their health.
     this.#held = this.#views.acquire(targets);
     this.#targets = targets;
-    if (targets.policy === 'Local') this.view.recheck();
+    if (targets.policy === 'Local') this.#recheck(before.view);
     const change: TargetsChange = {
       left: before.view.names.filter((name) => !this.view.has(name)),
       joined: this.view.names.filter((name) => !before.view.has(name)),
     };
     before.release();
     return change;
+  }
+
+  /** With `Local`, an endpoint that moved changes the answer of nodes that stay; new ones are asked anyway. */
+  #recheck(before: NodeView): void {
+    for (const name of this.view.names) if (before.has(name)) this.view.recheck(name);
   }
 
   observe(): ObservedTargets {

@@ -108,6 +108,23 @@ describe('when a listener closes', () => {
     expect(await metric(world.registry, 'ballast_proxy_active_connections', { port: '8080' })).toBeUndefined();
   });
 
+  it('whoever still waits for room is sent away', async () => {
+    const node = await startNode(cleanup, 'node-1', { serve: echo });
+    const world = startWorld(cleanup, { 'proxy-max-connections': 1 });
+    const desired = web([node], 60);
+    await world.reconcile(desired);
+    const client = await talk(world);
+    const waiting = await dialClient(world.pool[0] ?? '', 8_080, cleanup);
+    await until(
+      async () => (await metric(world.registry, 'ballast_proxy_waiting_connections', { port: '8080' })) === 1,
+      'the second waits',
+    );
+    const end = endOf(waiting);
+    await world.remove(desired);
+    expect(await end).toBe('ECONNRESET');
+    await say(client, 'still here');
+  });
+
   it('another can open in its place before the old connections have ended', async () => {
     const node = await startNode(cleanup, 'node-1', { serve: echo });
     const world = startWorld(cleanup);

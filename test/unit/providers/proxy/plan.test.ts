@@ -167,6 +167,14 @@ describe('planning', () => {
     expect(model.open().toSorted()).toEqual(['192.0.2.1:80/TCP', '192.0.2.5:80/TCP', '192.0.2.5:81/TCP']);
   });
 
+  it('keeps, of two addresses that it holds, the one that is published', () => {
+    const model = new PlanModel({ 'proxy-addresses': ['192.0.2.1-192.0.2.9'] });
+    for (const address of ['192.0.2.3', '192.0.2.5']) model.claims.restore(keyOf(web.id), address);
+    const { steps } = model.reconcile({ ...web, publishedAddresses: ['192.0.2.5'] }, web.id);
+    expect(kinds(steps)).toEqual(['setTargets', 'openListener', 'releaseAddress']);
+    expect(model.open()).toEqual(['192.0.2.5:80/TCP']);
+  });
+
   it('leaves an address that is no longer in the pool', () => {
     const model = new PlanModel({ 'proxy-addresses': ['192.0.2.1-192.0.2.9'] });
     const desired = named('a', { publishedAddresses: ['198.51.100.1'] });

@@ -2,7 +2,18 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { desiredLoadBalancer, member, serviceId } from '#test/fakes/builders';
 import type { MemberOptions } from '#test/fakes/builders';
 import type { DesiredLoadBalancer } from '#src/loadbalancer/model';
-import { Cleanup, NODE_PORT, ask, context, nodesOf, startNode, startWorld, until, type FakeNode } from './rig.ts';
+import {
+  Cleanup,
+  NODE_PORT,
+  ask,
+  context,
+  metric,
+  nodesOf,
+  startNode,
+  startWorld,
+  until,
+  type FakeNode,
+} from './rig.ts';
 
 const cleanup = new Cleanup();
 afterEach(() => cleanup.run());
@@ -50,6 +61,25 @@ describe('the proxy provider', () => {
     await until(() => changed.length > 1, 'the change back is told');
     const last = await world.reconcile(desired);
     expect(last.status.readiness.get('uid-web')).toMatchObject({ ready: false, reason: 'NoHealthyTargets' });
+  });
+
+  it('says nothing while the answer stays the same', async () => {
+    const nodes = [await startNode(cleanup, 'node-1'), await startNode(cleanup, 'node-2')];
+    const world = startWorld(cleanup);
+    const desired = web(nodes);
+    await world.reconcile(desired);
+    const healthy = (name: string): Promise<number | undefined> =>
+      metric(world.registry, 'ballast_proxy_target_healthy', { node: name });
+    await until(async () => (await healthy('node-1')) === 1 && (await healthy('node-2')) === 1, 'both are healthy');
+    await world.reconcile(desired);
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    const changed: string[] = [];
+    world.provider.onChange(({ name }) => changed.push(name));
+    const [first] = nodes;
+    if (first) first.healthStatus = 503;
+    await until(async () => (await healthy('node-1')) === 0, 'one is not');
+    await new Promise((resolve) => setTimeout(resolve, 400));
+    expect(changed).toEqual([]);
   });
 
   it('keeps what the status showed over a restart, before anybody new gets an address', async () => {

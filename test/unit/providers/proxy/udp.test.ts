@@ -78,6 +78,19 @@ describe('a UDP session', () => {
     }
   });
 
+  it('loses at most one of the datagrams that come at once to a node that refuses them', async () => {
+    const nodes = named('node-1', 'node-2');
+    await echoes(nodes.slice(1));
+    const lb = world();
+    await lb.reconcile(dns(nodes));
+    for (let count = 0; count < 6; count++) {
+      const client = await bindUdp(cleanup, '127.0.0.1');
+      for (const text of ['a', 'b']) client.send(text, lb.pool[0] ?? '', PORT);
+      await until(() => client.received.includes('node-2 heard b'), 'the second is answered');
+      expect(client.received.every((answer) => answer.startsWith('node-2'))).toBe(true);
+    }
+  });
+
   it('moves when what answered refuses, and comes back to life when anything does again', async () => {
     const nodes = named('node-1', 'node-2');
     const [first, second] = await echoes(nodes);
