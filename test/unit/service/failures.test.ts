@@ -289,3 +289,36 @@ describe('a provider that hangs', () => {
     await rig.stop();
   });
 });
+
+describe('a provider that works by itself', () => {
+  it('is asked again as soon as it says', async () => {
+    const rig = await startRig();
+    const { provider } = rig;
+    const status = provider.status.bind(provider);
+    provider.status = (...args) => ({ ...status(...args), addresses: [], pollAfterMs: 3_000 });
+    rig.api.create(web());
+    await rig.settle(2_900);
+    expect(rig.condition(WEB, 'Programmed')).toBe('False Pending');
+    const looks = provider.calls.length;
+    provider.status = status;
+    await rig.settle(200);
+    expect(provider.calls.length).toBeGreaterThan(looks);
+    expect(rig.condition(WEB, 'Programmed')).toBe('True Programmed');
+  });
+
+  it('is asked again while something that was removed is still there', async () => {
+    const rig = await startRig();
+    rig.api.create(web());
+    await rig.settle();
+    const { provider } = rig;
+    const holders = provider.holders.bind(provider);
+    provider.holders = () => ['service-default-web'];
+    rig.api.delete(WEB);
+    await rig.settle(4_000);
+    expect(rig.world.list()).toEqual([]);
+    expect(rig.api.must(WEB).metadata.finalizers).toContain('ballast.dev/recording');
+    provider.holders = holders;
+    await rig.settle(2_000);
+    expect(rig.api.get(WEB)).toBeUndefined();
+  });
+});

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { node, service, servicePort } from '#test/fakes/builders';
 import { Rig } from '#test/fakes/service-rig';
 import { BallastError } from '#src/errors';
+import type { Service } from '#src/kube/wire';
 import { claimOf } from '#src/loadbalancer/claim';
 import { claimRules } from '#src/service/config';
 
@@ -75,6 +76,22 @@ const acts: fc.Arbitrary<Named> = fc.oneof(
         );
       }),
   },
+  {
+    weight: 1,
+    arbitrary: name.map(
+      (name) =>
+        new Named(
+          `the status of ${name} is wiped`,
+          tampering(name, (each) => ({ ...each, status: {} })),
+        ),
+    ),
+  },
+  {
+    weight: 1,
+    arbitrary: name.map(
+      (name) => new Named(`the finalizers of ${name} are forced off`, tampering(name, withoutFinalizers)),
+    ),
+  },
   { weight: 1, arbitrary: fc.nat(3).map((count) => new Named(`${count} nodes`, (rig: Rig) => nodes(rig, count))) },
   {
     weight: 1,
@@ -118,6 +135,17 @@ function existing(name: string, act: Act): Act {
     const service = rig.api.get(`default/${name}`);
     if (service && service.metadata.deletionTimestamp === undefined) return act(rig);
   };
+}
+
+/** Somebody else's change, also of a Service that is being deleted. */
+function tampering(name: string, change: (service: Service) => Service): Act {
+  return (rig) => {
+    if (rig.api.get(`default/${name}`)) rig.api.tamper(`default/${name}`, change);
+  };
+}
+
+function withoutFinalizers(service: Service): Service {
+  return { ...service, metadata: { ...service.metadata, finalizers: [] } };
 }
 
 function nodes(rig: Rig, count: number): void {
