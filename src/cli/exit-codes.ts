@@ -8,7 +8,9 @@ export const EXIT: Readonly<Record<'ok' | 'failed' | 'changes' | 'usage' | 'inte
   ok: { code: 0, meaning: 'Done; the controller was told to stop and stopped in order.' },
   failed: {
     code: 1,
-    meaning: 'Something failed, or the controller lost its Lease; standard error or the log says what.',
+    meaning:
+      'Something failed, the controller lost its Lease, or `ballast plan --exit-code` cannot tell; the output or the ' +
+      'log says what.',
   },
   changes: { code: 2, meaning: '`ballast plan --exit-code` found something to do.' },
   usage: { code: 64, meaning: 'The command line or the configuration is wrong; nothing was done.' },

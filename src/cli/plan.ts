@@ -16,7 +16,12 @@ export function addPlanCommand(program: Command, context: CommandContext): void 
     )
     .addArgument(new Argument('[service]', 'svc/NAME; without it, every Service of the namespace'))
     .addOption(new Option('-A, --all-namespaces', 'Every load balancer of the cluster.'))
-    .addOption(new Option('--exit-code', 'End with 2 when there is something to do.'))
+    .addOption(
+      new Option(
+        '--exit-code',
+        'End with 2 when there is something to do, with 1 when only the running controller could tell.',
+      ),
+    )
     .addHelpText('after', EXAMPLES);
   addInquiryFlags(command, providers);
   command.action(async (service: string | undefined) => {
@@ -30,5 +35,5 @@ export function addPlanCommand(program: Command, context: CommandContext): void 
 const EXAMPLES = `
 Examples:
   ballast plan svc/web -n shop                       one Service, and who shares its load balancer
-  ballast plan -A --exit-code || echo not yet        for scripts
+  ballast plan -A --exit-code || echo not yet        for scripts beside the controller
   ballast plan --controller http://10.0.0.5:10270    a controller on another machine`;

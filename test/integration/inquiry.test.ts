@@ -50,22 +50,26 @@ describe('without a controller', () => {
     await namespace.create('web');
     const { code, stdout, stderr } = await ask(['plan', '-n', namespace.name]);
     expect(code).toBe(0);
-    expect(stderr).toContain(`asked the controller at http://${nowhere}, but it does not answer`);
+    expect(stderr).toContain(`Asked the controller at http://${nowhere}, but it does not answer: `);
     expect(stdout).toContain(`${namespace.name}/web  (proxy)`);
     expect(stdout).toMatch(/1\. .*\n.*Assign 127\.77\.0\.1/);
-    expect(stdout).toContain('1 load balancer, 0 as asked, 3 steps to take.');
+    expect(stderr).toMatch(/\.\nAs a controller would see it that starts now:\n/);
+    expect(stdout).toContain('1 load balancer, 0 as asked, 3 steps to take for a controller that starts now.\n');
+    expect(stdout).toContain('give its address with --controller URL.\n');
+    const asJson = await ask(['plan', '-n', namespace.name, '-o', 'json']);
+    expect(JSON.parse(asJson.stdout)).toMatchObject({ source: 'fresh' });
     // And nothing has been done.
     const service = await namespace.get('web');
     expect(addresses(service)).toEqual([]);
     expect(service.metadata.finalizers).toBeUndefined();
   });
 
-  it('plan --exit-code tells scripts whether there is something to do', async () => {
+  it('plan --exit-code does not tell scripts that there is something to do, since only the controller knows', async () => {
     const namespace = await cluster.namespace();
     await namespace.create('other', { spec: { loadBalancerClass: 'example.com/other' } });
     expect(await ask(['plan', '-n', namespace.name, '--exit-code'])).toMatchObject({ code: 0 });
     await namespace.create('web');
-    expect(await ask(['plan', '-n', namespace.name, '--exit-code'])).toMatchObject({ code: 2 });
+    expect(await ask(['plan', '-n', namespace.name, '--exit-code'])).toMatchObject({ code: 1 });
     expect(await ask(['plan', 'svc/other', '-n', namespace.name, '--exit-code'])).toMatchObject({
       code: 0,
       stdout: `${namespace.name}/other is not for this controller; \`ballast explain\` says why.\n`,
@@ -223,6 +227,6 @@ describe('with a controller', () => {
     const { stderr } = await ask(['plan', 'svc/web', '-n', namespace.name], {
       BALLAST_METRICS_BIND_ADDRESS: new URL(follower.url).host,
     });
-    expect(stderr).toContain('but it says: This replica only follows; ask the one that holds the Lease.');
+    expect(stderr).toContain('but it says: This replica only follows; ask the one that holds the Lease.\nAs ');
   });
 });

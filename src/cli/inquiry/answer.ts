@@ -30,7 +30,7 @@ export async function answer<T extends { readonly cluster?: string | undefined }
   { controller, path, query, schema, compute }: Question<T>,
 ): Promise<Answered<T>> {
   const base = controller ?? controllerUrl(target.loaded.config.metricsAddress);
-  const why: string[] = [];
+  let why = 'There is no address to ask a controller at.';
   if (base !== undefined) {
     const url = URL.parse(`${path}?${query.toString()}`, base);
     if (!url) throw new BallastError('InvalidConfig', `--controller ${base} is no URL.`, { field: 'controller' });
@@ -39,14 +39,17 @@ export async function answer<T extends { readonly cluster?: string | undefined }
     if (asked.kind === 'answer' && problem === undefined) {
       return { answer: asked.answer, source: 'controller', note: `As the controller at ${base} says:` };
     }
+    why = sentence(`Asked the controller at ${base}, but ${problem}`);
     if (controller !== undefined) {
-      throw new BallastError('InvalidConfig', `Asked the controller at ${base}, but ${problem}.`);
+      throw new BallastError('InvalidConfig', why);
     }
-    why.push(`asked the controller at ${base}, but ${problem}`);
   }
   const computed = await compute(await target.fresh());
-  const reason = why.length === 0 ? 'no address to ask' : why.join('; ');
-  return { answer: computed, source: 'fresh', note: `As a controller would see it that starts now (${reason}):` };
+  return { answer: computed, source: 'fresh', note: `${why}\nAs a controller would see it that starts now:` };
+}
+
+function sentence(text: string): string {
+  return text.endsWith('.') ? text : `${text}.`;
 }
 
 async function otherCluster(answered: { readonly cluster?: string | undefined }, target: Target) {

@@ -25,7 +25,7 @@ export async function askController<T>(url: string, schema: z.ZodType<T>, signal
     body = await response.json();
   } catch (error) {
     signal?.throwIfAborted();
-    return { kind: 'none', why: `it does not answer (${reasonOf(error)})` };
+    return { kind: 'none', why: `it does not answer: ${reasonOf(error)}` };
   }
   const failure = ERROR_ANSWER.safeParse(body);
   if (failure.success) {

@@ -6,7 +6,8 @@ import { answer } from '../inquiry/answer.ts';
 import type { InquiryFlags } from '../inquiry/flags.ts';
 import type { Selection } from '../inquiry/inquiry.ts';
 import { openTarget, parseServiceName } from '../inquiry/target.ts';
-import { PLAN_ANSWER, PLAN_PATH, planQuery, type PrintedPlan } from '../inquiry/wire.ts';
+import { PLAN_ANSWER, PLAN_PATH, planQuery } from '../inquiry/wire.ts';
+import { planExitCode } from './exit.ts';
 import { planText } from './text.ts';
 
 export interface PlanFlags extends InquiryFlags {
@@ -32,24 +33,24 @@ export async function runPlan({ service, options, config }: PlanInput, context: 
   const namespace = options.namespace ?? target.namespace;
   const selection: Selection =
     name !== undefined ? { service: `${namespace}/${name}` } : options.allNamespaces ? {} : { namespace };
+  let unseen: ReadonlySet<string> = new Set();
   const answered = await answer(target, {
     controller: options.controller,
     path: PLAN_PATH,
     query: planQuery(selection),
     schema: PLAN_ANSWER,
-    compute: async ({ inquiry }) => ({ plans: await inquiry.plans(selection, target.signal) }),
+    compute: async ({ inquiry, providers }) => {
+      unseen = new Set(providers.filter(({ capabilities }) => capabilities.inProcess).map(({ name }) => name));
+      return { plans: await inquiry.plans(selection, target.signal) };
+    },
   });
   const { plans } = answered.answer;
   if (options.output === 'json') {
     context.stdout(`${JSON.stringify({ source: answered.source, plans }, undefined, 2)}\n`);
   } else {
     context.stderr(`${answered.note}\n\n`);
-    context.stdout(planText(plans, selection));
+    context.stdout(planText(plans, selection, unseen));
     if (answered.source === 'fresh' && plans.length > 1) context.stderr(`\n${ONE_BY_ONE}\n`);
   }
-  return options.exitCode && plans.some(hasWork) ? EXIT.changes.code : EXIT.ok.code;
-}
-
-function hasWork({ steps, preparations }: PrintedPlan): boolean {
-  return steps.length + preparations.length > 0;
+  return options.exitCode ? planExitCode(plans, unseen) : EXIT.ok.code;
 }

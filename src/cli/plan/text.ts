@@ -5,14 +5,25 @@ import type { PrintedPlan } from '../inquiry/wire.ts';
 const MARKS = { none: ' ', drains: '~', breaks: '!' } as const;
 const IMPACTS = { none: '', drains: '  (open connections drain)', breaks: '  (BREAKS connections)' } as const;
 
-/** Plans for a person, the ones with work first in full, then how many are as they should be. */
-export function planText(plans: readonly PrintedPlan[], selection: Selection): string {
+/**
+ * Plans for a person, the ones with work first in full, then how many are as they should be. `unseen` are the providers
+ * whose load balancers live in a controller that did not answer.
+ */
+export function planText(
+  plans: readonly PrintedPlan[],
+  selection: Selection,
+  unseen: ReadonlySet<string> = new Set(),
+): string {
   if (plans.length === 0) return `${nothing(selection)}\n`;
   const quiet = plans.filter(isQuiet);
   // One that was asked for by name is shown also when there is nothing to say about it.
   const shown = selection.service === undefined ? plans.filter((plan) => !isQuiet(plan)) : plans;
-  return [...shown.map(onePlan), closing(plans, quiet.length)].join('\n');
+  return [...shown.map(onePlan), closing(plans, quiet.length, unseen)].join('\n');
 }
+
+const ONLY_FRESH =
+  ' for a controller that starts now.\nWhat a running controller has done cannot be seen from here; give its address ' +
+  'with --controller URL.';
 
 function isQuiet({ steps, preparations, refusals, warnings, kept }: PrintedPlan): boolean {
   return !kept && steps.length + preparations.length + refusals.length + warnings.length === 0;
@@ -38,7 +49,7 @@ function numbered(index: number): string {
   return `${String(index + 1).padStart(4)}.`;
 }
 
-function closing(plans: readonly PrintedPlan[], quiet: number): string {
+function closing(plans: readonly PrintedPlan[], quiet: number, unseen: ReadonlySet<string>): string {
   const steps = plans.flatMap((plan) => plan.steps);
   const count = (impact: keyof typeof MARKS): number => steps.filter((step) => step.impact === impact).length;
   const notes = [
@@ -52,7 +63,8 @@ function closing(plans: readonly PrintedPlan[], quiet: number): string {
     `${plural(steps.length, 'step')} to take${notes.length > 0 ? ` (${notes.join(', ')})` : ''}`,
     ...(refusals > 0 ? [`${refusals} refused`] : []),
   ];
-  return `${parts.join(', ')}.\n`;
+  const summary = parts.join(', ');
+  return plans.some(({ provider }) => unseen.has(provider)) ? `${summary}${ONLY_FRESH}\n` : `${summary}.\n`;
 }
 
 function plural(count: number, noun: string): string {

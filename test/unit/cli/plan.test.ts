@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { PrintedPlan } from '#src/cli/inquiry/wire';
+import { planExitCode } from '#src/cli/plan/exit';
 import { planText } from '#src/cli/plan/text';
 
 function plan(given: Partial<PrintedPlan>): PrintedPlan {
@@ -72,9 +73,42 @@ describe('a plan as text', () => {
     expect(planText([plan({})], { service: 'default/web' })).toContain('default/web  (proxy)\n      nothing to do\n');
   });
 
+  it('does not claim to know what a controller has done that does not answer', () => {
+    const steps = [{ summary: 'Open 80/TCP', impact: 'none' }] as const;
+    const expected = [
+      '1 load balancer, 0 as asked, 1 step to take for a controller that starts now.',
+      'What a running controller has done cannot be seen from here; give its address with --controller URL.',
+      '',
+    ].join('\n');
+    expect(planText([plan({ steps })], {}, new Set(['proxy']))).toContain(expected);
+    expect(planText([plan({ steps, provider: 'cloud' })], {}, new Set(['proxy']))).toContain('1 step to take.\n');
+  });
+
   it('says why there is nothing', () => {
     expect(planText([], { service: 'a/b' })).toContain('a/b is not for this controller; `ballast explain` says why.');
     expect(planText([], { namespace: 'a' })).toContain('No Service of the namespace a is for this controller');
     expect(planText([], {})).toContain('No Service of the cluster');
+  });
+});
+
+describe('the exit code of a plan', () => {
+  const steps = [{ summary: 'Open 80/TCP', impact: 'none' }] as const;
+  const proxy = new Set(['proxy']);
+
+  it('is 2 when there is something to do, be it only a preparation', () => {
+    expect(planExitCode([plan({}), plan({ steps })], new Set())).toBe(2);
+    expect(planExitCode([plan({ preparations: ['a finalizer'] })], new Set())).toBe(2);
+    expect(planExitCode([plan({})], new Set())).toBe(0);
+    expect(planExitCode([], proxy)).toBe(0);
+  });
+
+  it('is 1 when only the running controller could tell', () => {
+    expect(planExitCode([plan({ steps })], proxy)).toBe(1);
+    expect(planExitCode([plan({})], proxy)).toBe(1);
+    expect(planExitCode([plan({ steps }), plan({ provider: 'cloud' })], proxy)).toBe(1);
+  });
+
+  it('is 2 when another provider has something to do for certain', () => {
+    expect(planExitCode([plan({ steps }), plan({ provider: 'cloud', steps })], proxy)).toBe(2);
   });
 });
