@@ -4,6 +4,7 @@
  * addresses that it adds to an interface if it is told to.
  */
 import type { Registry } from 'prom-client';
+import { BallastError, type ErrorCode } from '#src/errors';
 import { keyOf, parseKey } from '#src/loadbalancer/identity';
 import { parseIp } from '#src/loadbalancer/ip';
 import type { DesiredLoadBalancer, LoadBalancerId } from '#src/loadbalancer/model';
@@ -17,6 +18,8 @@ import type {
   PublishedLoadBalancer,
 } from '#src/loadbalancer/provider';
 import type { Log } from '#src/telemetry/log';
+import { addressesInUse, type AddressesInUse } from './addresses-in-use.ts';
+import { AddressRemoval, REMOVAL_MS } from './address-removal.ts';
 import { systemClock, type Clock } from './clock.ts';
 import { Engine } from './engine.ts';
 import { Frontends } from './frontends.ts';
@@ -26,6 +29,7 @@ import { InterfaceAddresses, runIp, type RunIp } from './interface-addresses.ts'
 import { ProxyMetrics } from './metrics.ts';
 import { NodeViews } from './node-view.ts';
 import type { Observed } from './observed.ts';
+import { filesNeeded, limitsWithin, mostOpenFiles } from './open-files.ts';
 import type { ProxyOptions } from './options.ts';
 import { planLoadBalancer } from './plan.ts';
 import { poolContains } from './pool.ts';
@@ -40,17 +44,24 @@ export interface ProxyDeps {
   readonly clock?: Clock;
   /** iproute2's `ip` by default. */
   readonly runIp?: RunIp;
+  /** What Linux tells by default. */
+  readonly addressesInUse?: AddressesInUse;
+  /** How many files the process may have open; what the system tells by default. */
+  readonly openFiles?: number;
 }
 
-const CAPABILITIES: Capabilities = {
+const CAPABILITIES: Omit<Capabilities, 'inProcess'> = {
   needsNodePorts: true,
   protocols: ['TCP', 'UDP'],
   ipMode: 'Proxy',
   sharing: true,
   maxListeners: 1_000,
   settings: ['algorithm', 'proxyProtocol', 'idleTimeoutSeconds', 'maxConnections', 'drainTimeoutSeconds'],
-  inProcess: true,
 };
+
+const TOO_FEW_FILES =
+  '--proxy-max-connections, --proxy-max-waiting and --proxy-max-udp-sessions need more open files than this process ' +
+  'may have; they are lowered in proportion. Raise the limit (ulimit -n, LimitNOFILE=) or lower the flags.';
 
 /** Makes the provider. It listens as soon as steps are applied, and checks health once it runs. */
 export function createProxyProvider(options: ProxyOptions, deps: ProxyDeps): Provider<Observed, ProxyStep> {
@@ -60,20 +71,35 @@ export function createProxyProvider(options: ProxyOptions, deps: ProxyDeps): Pro
 class ProxyProvider implements Provider<Observed, ProxyStep> {
   readonly name = 'proxy';
   readonly loadBalancerClass = 'ballast.dev/proxy';
-  readonly capabilities = CAPABILITIES;
+  readonly capabilities: Capabilities;
+  readonly ending: Provider['ending'];
   readonly #options: ProxyOptions;
-  readonly #log: Log;
   readonly #checker: HealthChecker;
   readonly #engine: Engine;
   readonly #readiness: ReadinessWatch;
   readonly #interface: InterfaceAddresses | undefined;
+  /** Tells, at the start, that the limits are not what was asked for. */
+  readonly #warn: () => void = () => {};
+  readonly #removal: AddressRemoval | undefined;
   #sweeping: Promise<void> | undefined;
   readonly #restored = Promise.withResolvers<void>();
   #listeners: ((id: LoadBalancerId) => void)[] = [];
 
-  constructor(options: ProxyOptions, { log, registry, clock = systemClock, runIp: run = runIp }: ProxyDeps) {
+  constructor(options: ProxyOptions, deps: ProxyDeps) {
+    const { log, registry, clock = systemClock, runIp: run = runIp, addressesInUse: inUse = addressesInUse } = deps;
     this.#options = options;
-    this.#log = log;
+    const openFiles = deps.openFiles ?? mostOpenFiles();
+    const limited = limitsWithin(options, openFiles);
+    if (limited !== options) {
+      const { maxConnections, maxWaiting, maxUdpSessions } = limited;
+      const needed = filesNeeded(options);
+      this.#warn = () => log.warn({ openFiles, needed, maxConnections, maxWaiting, maxUdpSessions }, TOO_FEW_FILES);
+    }
+    // Addresses on an interface outlive the process.
+    this.capabilities = { ...CAPABILITIES, inProcess: options.interface === undefined };
+    if (options.interface !== undefined) {
+      this.ending = { atMostMs: options.shutdownTimeoutMs + REMOVAL_MS, option: 'proxy-shutdown-timeout' };
+    }
     const metrics = new ProxyMetrics(registry);
     const onChange = (id: LoadBalancerId): void => {
       for (const listener of this.#listeners) listener(id);
@@ -99,13 +125,15 @@ class ProxyProvider implements Provider<Observed, ProxyStep> {
     this.#engine = new Engine({
       pool: options.pool,
       views: new NodeViews(this.#checker, options.healthPort),
-      frontends: new Frontends(options, clock, metrics),
+      frontends: new Frontends(limited, clock, metrics),
       log,
       onChange,
     });
     this.#readiness = new ReadinessWatch(clock, () => this.#engine.all(), onChange);
     this.#interface =
       options.interface === undefined ? undefined : new InterfaceAddresses(options.interface, run, clock);
+    const isHeld = (address: string): boolean => this.#engine.claims.isHeld(address);
+    this.#removal = this.#interface && new AddressRemoval({ addresses: this.#interface, isHeld, inUse, clock, log });
   }
 
   restore(published: readonly PublishedLoadBalancer[]): void {
@@ -192,7 +220,12 @@ class ProxyProvider implements Provider<Observed, ProxyStep> {
     this.#listeners = [...this.#listeners, listener];
   }
 
+  async standby(signal: AbortSignal): Promise<void> {
+    await this.#removal?.standby(signal);
+  }
+
   async run(signal: AbortSignal): Promise<void> {
+    this.#warn();
     this.#checker.start(signal);
     const ended = new Promise<void>((resolve) => {
       if (signal.aborted) resolve();
@@ -201,33 +234,19 @@ class ProxyProvider implements Provider<Observed, ProxyStep> {
     this.#sweeping = this.#sweep(ended, signal);
     await Promise.all([ended, this.#sweeping]);
     this.#readiness.stop();
-    await this.#engine.close(this.#options.shutdownTimeoutMs);
-    await this.#removeAddresses(() => true);
+    // Whoever leads now puts the same addresses elsewhere: connections over ours have lost their way already.
+    const givesUp = this.#removal !== undefined && hasCode(signal.reason, 'NotLeader');
+    await this.#engine.close(givesUp ? 0 : this.#options.shutdownTimeoutMs);
+    await this.#removal?.all();
   }
 
   /** Removes the addresses that an earlier process added and that nobody holds any more. */
   async #sweep(ended: Promise<void>, signal: AbortSignal): Promise<void> {
     await Promise.race([this.#restored.promise, ended]);
-    if (!signal.aborted) await this.#removeAddresses((address) => !this.#engine.claims.isHeld(address));
-  }
-
-  /** Another replica may answer at these addresses once this process has ended, so they must not stay. */
-  async #removeAddresses(mayRemove: (address: string) => boolean): Promise<void> {
-    const addresses = this.#interface;
-    if (!addresses) return;
-    const signal = AbortSignal.timeout(REMOVAL_MS);
-    try {
-      for (const address of await addresses.ours(signal)) {
-        // Another controller on this machine, for another cluster, marks its own in the same way.
-        const parsed = parseIp(address);
-        if (!parsed || !poolContains(this.#options.pool, parsed)) continue;
-        await addresses.remove(address, () => mayRemove(address), signal);
-      }
-    } catch (error) {
-      this.#log.warn({ error }, 'could not remove addresses from the interface; they are found at the next start');
-    }
+    if (!signal.aborted) await this.#removal?.leftovers();
   }
 }
 
-/** Removing addresses takes milliseconds each. */
-const REMOVAL_MS = 2_000;
+function hasCode(error: unknown, code: ErrorCode): boolean {
+  return error instanceof BallastError && error.code === code;
+}

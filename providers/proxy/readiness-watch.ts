@@ -11,7 +11,8 @@ export class ReadinessWatch {
   readonly #clock: Clock;
   readonly #loadBalancers: () => Iterable<LoadBalancer>;
   readonly #onChange: (id: LoadBalancerId) => void;
-  readonly #seen = new Map<LoadBalancerKey, string>();
+  /** The one readiness that was seen since the last change was told; undefined for several. */
+  readonly #seen = new Map<LoadBalancerKey, string | undefined>();
   #cancel: (() => void) | undefined;
 
   constructor(clock: Clock, loadBalancers: () => Iterable<LoadBalancer>, onChange: (id: LoadBalancerId) => void) {
@@ -20,10 +21,15 @@ export class ReadinessWatch {
     this.#onChange = onChange;
   }
 
-  /** Notes what an observation has just shown. */
+  /**
+   * Notes what an observation has just shown. Whether it will be published is not known here: where observations
+   * differ, any of them may have been.
+   */
   saw(id: LoadBalancerId, digest: string | undefined): void {
-    if (digest === undefined) this.#seen.delete(keyOf(id));
-    else this.#seen.set(keyOf(id), digest);
+    const key = keyOf(id);
+    if (digest === undefined) this.#seen.delete(key);
+    else if (!this.#seen.has(key)) this.#seen.set(key, digest);
+    else if (this.#seen.get(key) !== digest) this.#seen.set(key, undefined);
   }
 
   /** Some node's health has changed. */

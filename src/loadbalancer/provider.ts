@@ -99,6 +99,11 @@ export interface Provider<Observed = unknown, Step extends PlanStep = PlanStep> 
   /** The `spec.loadBalancerClass` it claims. */
   readonly loadBalancerClass: string;
   readonly capabilities: Capabilities;
+  /**
+   * The longest that `run` may take to end, in milliseconds, where something outside would be left behind if the
+   * process did not wait for it; and the option that decides it.
+   */
+  readonly ending?: { readonly atMostMs: number; readonly option: string } | undefined;
 
   /**
    * Called once, when the stores have synced and before anything else, with every address that a Service of this
@@ -133,7 +138,19 @@ export interface Provider<Observed = unknown, Step extends PlanStep = PlanStep> 
   /** Calls back whenever something changed by itself that could change a plan or a status (health, a freed address). */
   onChange(listener: (id: LoadBalancerId) => void): void;
 
-  /** Starts what runs beside reconciling (health checks, sweeps); resolves when the signal has aborted and all of it has ended. */
+  /**
+   * Where something outside the process could be left on this very machine: while this process does not lead, nothing
+   * of ours may be reachable here, for whoever leads answers elsewhere. Takes away what an earlier process left, from
+   * its start until the signal aborts, because this process leads now or ends, and resolves then. Called at most once,
+   * before `restore` and everything else; leaves alone what another living process uses. Never rejects.
+   */
+  standby?(signal: AbortSignal): Promise<void>;
+
+  /**
+   * Starts what runs beside reconciling (health checks, sweeps); resolves when the signal has aborted and all of it
+   * has ended. A signal whose reason is a BallastError `NotLeader` says that somebody else may lead already: what is
+   * outside the process and would be in that one's way goes at once; otherwise open connections may be let go in time.
+   */
   run(signal: AbortSignal): Promise<void>;
 }
 

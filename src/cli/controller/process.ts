@@ -22,6 +22,7 @@ import { addInquiryRoutes } from '../inquiry/routes.ts';
 import { serviceConfig } from '../service-config.ts';
 import { watchStores } from '../stores.ts';
 import { serviceEvents } from './events.ts';
+import { standbyOf } from './standby.ts';
 
 export interface ProcessInput {
   readonly config: Config;
@@ -81,13 +82,19 @@ export async function runProcess(input: ProcessInput, signal: AbortSignal): Prom
     const leadership = (): Leadership => ({ leads: elector?.isLeader ?? true });
     addInquiryRoutes(health, new Inquiry({ controllers, stores: watched.stores, rules, allowedGroups, leadership }));
   }
+  const standbys = input.providers.map((provider) => elector && standbyOf(provider, elector));
   // Ended in the reverse order: work first, then what it needs, and the Lease last.
   const components: readonly Component[] = [
-    ...(elector ? [{ name: 'leader-election', start: (end: AbortSignal) => elector.run(end) }] : []),
+    ...(elector
+      ? [{ name: 'leader-election', keepsLeadership: true, start: (end: AbortSignal) => elector.run(end) }]
+      : []),
     { name: 'events', start: (end) => recorder.run(end) },
     ...watched.components,
     ...(health ? [health] : []),
-    ...controllers.map((controller) => serviceComponent(controller, watched.synced)),
+    ...standbys.flatMap((standby) => (standby ? [standby.component] : [])),
+    ...controllers.map((controller, index) =>
+      serviceComponent(controller, Promise.all([watched.synced, standbys[index]?.ended])),
+    ),
   ];
   for (const component of components) manager.add(component);
   try {
@@ -97,12 +104,12 @@ export async function runProcess(input: ProcessInput, signal: AbortSignal): Prom
   }
 }
 
-function serviceComponent(controller: ServiceController, synced: Promise<unknown>): Component {
+function serviceComponent(controller: ServiceController, prepared: Promise<unknown>): Component {
   return {
     name: `services-${controller.provider.name}`,
     needsLeadership: true,
     async start(signal) {
-      await Promise.race([synced, untilAborted(signal)]);
+      await Promise.race([prepared, untilAborted(signal)]);
       if (!signal.aborted) await controller.start(signal);
     },
   };

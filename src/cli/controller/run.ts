@@ -6,6 +6,7 @@ import { findCluster } from '../cluster.ts';
 import { providerSettings, type CliContext } from '../context.ts';
 import { EXIT } from '../exit-codes.ts';
 import { buildProviders } from '../providers.ts';
+import { checkEndings } from './ending.ts';
 import { runProcess } from './process.ts';
 import { watchForEnd } from './signals.ts';
 
@@ -22,6 +23,7 @@ export async function runController(flags: Readonly<Record<string, Raw>>, contex
   const registry = createMetrics({ version });
   const cluster = await findCluster(config, context, registry);
   const providers = await buildProviders({ loaded, definitions, log, registry });
+  checkEndings(providers, config.shutdownTimeoutMs);
   const { server, description } = cluster.access;
   log.info({ version, server, cluster: description, ...effective(loaded) }, 'the controller starts');
   try {
