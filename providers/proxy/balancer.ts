@@ -30,8 +30,8 @@ export interface Question<Node extends Candidate> {
 
 /**
  * The next node, or undefined when every node was tried. Healthy nodes come first, then those not asked yet, then those
- * that connections failed to. Nodes that fail their check come only where there are no others: when everything looks
- * broken, trying is better than refusing, for it may be the checks that are broken.
+ * that connections failed to, then those that fail their check: when everything looks broken, trying is better than
+ * refusing, for it may be the checks that are broken, or a moment behind.
  */
 export function choose<Node extends Candidate>(question: Question<Node>): Node | undefined {
   const { tiers, isEjected, tried, preferred } = question;
@@ -41,12 +41,12 @@ export function choose<Node extends Candidate>(question: Question<Node>): Node |
     if (kept && good(kept)) return kept;
   }
   const untried = (node: Node): boolean => !tried.has(node.name);
-  if (tiers.healthy.length + tiers.unchecked.length === 0) return pick(tiers.unhealthy, untried, question);
   return (
     pick(tiers.healthy, good, question) ??
     pick(tiers.unchecked, good, question) ??
     pick(tiers.healthy, untried, question) ??
-    pick(tiers.unchecked, untried, question)
+    pick(tiers.unchecked, untried, question) ??
+    pick(tiers.unhealthy, untried, question)
   );
 }
 

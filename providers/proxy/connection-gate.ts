@@ -43,7 +43,7 @@ export class Lane {
       this.take();
       return 'admitted';
     }
-    if (!this.#gate.mayWait) return 'full';
+    if (!this.#gate.mayWait(this)) return 'full';
     this.#waiting.add(admit);
     this.#gate.waits(this);
     return 'waiting';
@@ -95,8 +95,9 @@ export class ConnectionGate {
     return this.#active < this.#limit;
   }
 
-  get mayWait(): boolean {
-    return this.#waiting < this.#mostWaiting;
+  /** One lane has at most half of the room to wait in, so that a listener with a low limit cannot use it up. */
+  mayWait(lane: Lane): boolean {
+    return this.#waiting < this.#mostWaiting && lane.waiting < Math.ceil(this.#mostWaiting / 2);
   }
 
   lane(limit: number = Infinity): Lane {

@@ -1,4 +1,5 @@
 import { request } from 'node:http';
+import { faultOf } from './local-fault.ts';
 import type { ProbeResult } from './probe-state.ts';
 
 /** Asks one node; never rejects. Stops, as `silent`, when the signal aborts. */
@@ -19,7 +20,10 @@ export const httpProbe: Probe = (host, port, timeoutMs, signal) =>
       response.resume();
       response.on('error', () => ask.destroy());
     });
-    ask.on('error', () => ask.destroy());
+    ask.on('error', (error) => {
+      if (faultOf(error) === 'machine') resolve('unknown');
+      ask.destroy();
+    });
     ask.on('close', () => {
       clearTimeout(timer);
       resolve('silent');

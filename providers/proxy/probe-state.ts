@@ -4,9 +4,10 @@ export type Health = 'unchecked' | 'healthy' | 'unhealthy';
 
 /**
  * One health check: the node said yes; it said no, which is an answer and counts at once (kube-proxy says 503 when its
- * node is about to go, or has no endpoint); or it did not answer, which may have been an accident.
+ * node is about to go, or has no endpoint); it did not answer, which may have been an accident; or this machine could
+ * not ask, which says nothing.
  */
-export type ProbeResult = 'yes' | 'no' | 'silent';
+export type ProbeResult = 'yes' | 'no' | 'silent' | 'unknown';
 
 export interface ProbeState {
   readonly health: Health;
@@ -33,6 +34,8 @@ export function afterProbe(state: ProbeState, result: ProbeResult, thresholds: T
     }
     case 'no':
       return { health: 'unhealthy', passes: 0, failures: 0 };
+    case 'unknown':
+      return state;
     default: {
       const failures = state.failures + 1;
       return { health: failures >= thresholds.unhealthy ? 'unhealthy' : state.health, passes: 0, failures };

@@ -16,6 +16,9 @@ import { resetSocket } from './socket-reset.ts';
 const ATTEMPTS_AT_ONCE = 3;
 const FIRST_PAUSE_MS = 100;
 
+/** Longer than this nobody waits for room: clients have given up by then, and one that is not read shows no sign of it. */
+const MOST_WAITING_MS = 15_000;
+
 /** Where the client is, as it connected. */
 export interface Client {
   readonly address: string;
@@ -64,11 +67,12 @@ export class TcpConnection {
     const entry = lane.enter(this.#admit);
     if (entry === 'full') {
       this.#end('overflow');
-      return;
+    } else if (entry === 'admitted') {
+      this.#admitted();
+    } else {
+      metrics.waits(1);
+      this.#armIdle();
     }
-    this.#armIdle();
-    if (entry === 'admitted') this.#admitted();
-    else metrics.waits(1);
   }
 
   /** Whether it still waits for room. */
@@ -83,6 +87,8 @@ export class TcpConnection {
 
   #admitted(): void {
     this.#isAdmitted = true;
+    this.#touch();
+    this.#armIdle();
     this.#parts.metrics.opened();
     void this.#serve();
   }
@@ -190,9 +196,17 @@ export class TcpConnection {
     this.#activeAt = this.#parts.clock.now();
   }
 
+  /** Its idle time-out may be another now. */
+  rearm(): void {
+    if (!this.#ended) this.#armIdle();
+  }
+
   #armIdle(): void {
     const { clock, spec } = this.#parts;
-    const left = this.#activeAt + spec().settings.idleTimeoutMs - clock.now();
+    this.#cancelIdle?.();
+    const { idleTimeoutMs } = spec().settings;
+    const most = this.isWaiting ? Math.min(MOST_WAITING_MS, idleTimeoutMs) : idleTimeoutMs;
+    const left = this.#activeAt + most - clock.now();
     if (left <= 0) this.#end('idle');
     else this.#cancelIdle = clock.after(left, () => this.#armIdle());
   }

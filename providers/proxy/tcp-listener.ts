@@ -68,11 +68,13 @@ export class TcpListener implements Frontend {
 
   update(spec: ListenerSpec, group: TargetGroup): void {
     const before = this.#group.view;
+    const isIdleTimeChanged = spec.settings.idleTimeoutMs !== this.#spec.settings.idleTimeoutMs;
     this.#spec = spec;
     this.#group = group;
     this.#ranges = new SourceRanges(spec.settings.sourceRanges);
     this.#parts.lane.setLimit(spec.settings.maxConnections ?? Infinity);
     this.#parts.selector.set(spec, group);
+    if (isIdleTimeChanged) for (const connection of this.#connections) connection.rearm();
     this.targetsChanged({
       left: before.names.filter((name) => !group.view.has(name)),
       joined: group.view.names.filter((name) => !before.has(name)),

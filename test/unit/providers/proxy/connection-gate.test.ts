@@ -52,6 +52,13 @@ describe('the limits on connections', () => {
     expect(order).toEqual(['busy 1', 'quiet']);
   });
 
+  it('leave half of the room to wait to the other listeners', () => {
+    const gate = new ConnectionGate(9, 4);
+    const [small, other] = [gate.lane(1), gate.lane(1)];
+    expect([1, 2, 3, 4].map(() => small.enter(() => {}))).toEqual(['admitted', 'waiting', 'waiting', 'full']);
+    expect([1, 2, 3].map(() => other.enter(() => {}))).toEqual(['admitted', 'waiting', 'waiting']);
+  });
+
   it('forget those who gave up', () => {
     const gate = new ConnectionGate(1, 1);
     const lane = gate.lane();

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createServer as createHttpServer } from 'node:http';
-import { createServer, type Server } from 'node:net';
-import { afterEach, describe, expect, it } from 'vitest';
+import { createServer, Socket, type Server } from 'node:net';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { httpProbe } from '#providers/proxy/http-probe';
 import { Cleanup, loopback, until } from './rig.ts';
 
@@ -44,6 +44,18 @@ describe('a health check over HTTP', () => {
 
   it('takes a refused connection for silence', async () => {
     expect(await ask(loopback())).toBe('silent');
+  });
+
+  it('takes a lack of descriptors or ports of this machine for no answer at all', async () => {
+    for (const code of ['EMFILE', 'EADDRNOTAVAIL']) {
+      const connect = vi.spyOn(Socket.prototype, 'connect').mockImplementation(function (this: Socket) {
+        process.nextTick(() => this.destroy(Object.assign(new Error(code), { code })));
+        return this;
+      });
+      cleanup.add(() => connect.mockRestore());
+      expect(await ask(loopback())).toBe('unknown');
+      connect.mockRestore();
+    }
   });
 
   it('takes what is not HTTP for silence', async () => {

@@ -25,6 +25,12 @@ describe('health checks', () => {
     expect(healths('silent', 'silent', 'silent')).toEqual(['unchecked', 'unchecked', 'unhealthy']);
   });
 
+  it('leave everything as it was where this machine could not ask', () => {
+    expect(healths('unknown', 'unknown', 'unknown')).toEqual(['unchecked', 'unchecked', 'unchecked']);
+    expect(healths('yes', 'unknown', 'unknown', 'unknown')).toEqual(Array.from({ length: 4 }, () => 'healthy'));
+    expect(healths('no', 'unknown', 'yes', 'unknown', 'yes').at(-1)).toBe('healthy');
+  });
+
   it('make an unhealthy node healthy after so many yeses in a row', () => {
     expect(healths('no', 'yes', 'yes')).toEqual(['unhealthy', 'unhealthy', 'healthy']);
     expect(healths('no', 'yes', 'silent', 'yes', 'yes').at(-2)).toBe('unhealthy');

@@ -34,6 +34,19 @@ describe('source ranges', () => {
     expect(clientAddress('fe80::1%eth0')).toBe('fe80::1%eth0');
   });
 
+  it('mean the IPv4 network where they are IPv4-mapped', () => {
+    const ranges = new SourceRanges(['::ffff:c000:200/120']);
+    expect(ranges.allows('192.0.2.9')).toBe(true);
+    expect(ranges.allows('::ffff:c000:209')).toBe(true);
+    expect(ranges.allows('192.0.3.9')).toBe(false);
+  });
+
+  it('keep out what is no address', () => {
+    for (const client of ['', 'localhost', '192.0.2', '1.2.3.4.5', 'fe80::1::']) {
+      expect(new SourceRanges(['0.0.0.0/0', '::/0']).allows(client)).toBe(false);
+    }
+  });
+
   it('agree with arithmetic', () => {
     const value = fc.integer({ min: 0, max: 0xffff_ffff });
     const text = (address: number): string => [24, 16, 8, 0].map((shift) => (address >>> shift) & 255).join('.');
