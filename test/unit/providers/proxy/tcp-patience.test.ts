@@ -55,21 +55,17 @@ describe('a connection that no node takes', () => {
     expect(await metric(world.registry, 'ballast_proxy_retries_total', { port: '8080' })).toBe(5);
   });
 
-  it('leaves nodes alone that fail their check, as long as there are others', async () => {
+  it('asks a node that fails its check before it asks a healthy one again', async () => {
     const healthy = await startNode(cleanup, 'node-1', refusing);
     const unhealthy = await startNode(cleanup, 'node-2');
     unhealthy.healthStatus = 503;
-    const world = await balance([healthy, unhealthy], { 'proxy-connect-attempts': 4 });
-    await until(
-      async () => (await metric(world.registry, 'ballast_proxy_target_healthy', { node: 'node-1' })) === 1,
-      'the healthy node is known to be',
-    );
-    await until(
-      async () => (await metric(world.registry, 'ballast_proxy_target_healthy', { node: 'node-2' })) === 0,
-      'the other is known not to be',
-    );
-    expect(await endOf(await dialClient(world.pool[0] ?? '', 8_080, cleanup))).toBe('ECONNRESET');
-    expect(unhealthy.accepted).toBe(0);
+    const world = await balance([healthy, unhealthy]);
+    const isHealthy = (node: string): Promise<number | undefined> =>
+      metric(world.registry, 'ballast_proxy_target_healthy', { node });
+    await until(async () => (await isHealthy('node-1')) === 1, 'the one is known to be healthy');
+    await until(async () => (await isHealthy('node-2')) === 0, 'the other is known not to be');
+    expect(await ask(world.pool[0] ?? '', 8_080, cleanup)).toBe('node-2');
+    expect(await metric(world.registry, 'ballast_proxy_target_connections_total', failedAt('node-1'))).toBe(1);
   });
 
   it('ends between two attempts when its listener closes', async () => {
