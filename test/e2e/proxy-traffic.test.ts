@@ -81,11 +81,13 @@ function expectOnlyBrokenConnections({ summary, givenUp }: Measured, atMost: num
   expect(summary.sent - summary.succeeded, 'connections that broke with their pod or node').toBeLessThanOrEqual(atMost);
 }
 
+/** Waits until the node passes its health check for `local`; that of kube-proxy alone passes before its pods do. */
 async function untilHealthy(node: string): Promise<void> {
+  const port = String((await local.get()).spec?.healthCheckNodePort);
   await waitFor({
     what: `the proxy to see ${node} healthy`,
     timeoutMs: 15_000,
-    check: async () => ((await metric(ballast, 'ballast_proxy_target_healthy', { node })) > 0 ? true : undefined),
+    check: async () => ((await metric(ballast, 'ballast_proxy_target_healthy', { node, port })) > 0 ? true : undefined),
   });
 }
 
@@ -153,7 +155,6 @@ describe('traffic through the proxy', () => {
     const joined = await underLoad('node joins', graceful, async () => {
       const { name } = await lab.addNode();
       expect(name).toBe('n3');
-      await untilHealthy('n3');
     });
     expectOnlyBrokenConnections(joined, 0);
     await waitFor({
@@ -172,6 +173,7 @@ describe('traffic through the proxy', () => {
     await spread(lab, 'graceful', 3);
     const pod = [...(await nodesOfPods(lab, 'graceful'))].find(([, node]) => node === 'n2')?.[0] ?? '';
     expect(pod).not.toBe('');
+    for (const node of new Set((await nodesOfPods(lab, 'graceful')).values())) await untilHealthy(node);
     const measured = await underLoad('node cut off, Local', local, async () => {
       await lab.node('n2').cutOff();
       await delay(8_000);
