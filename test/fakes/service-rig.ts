@@ -51,7 +51,7 @@ export class Rig {
   readonly #options: RigOptions;
   #version = 1;
   #stop = new AbortController();
-  #running: Promise<unknown> = Promise.resolve();
+  #ended = true;
 
   constructor(options: RigOptions = {}) {
     const { log } = this.captured;
@@ -70,15 +70,26 @@ export class Rig {
   /** Starts the controller and lets it do what there is to do. */
   async start(): Promise<void> {
     this.#stop = new AbortController();
-    this.#running = Promise.allSettled([this.controller.start(this.#stop.signal)]);
+    this.#ended = false;
+    const onEnd = (): void => {
+      this.#ended = true;
+    };
+    this.controller.start(this.#stop.signal).then(onEnd, onEnd);
     await this.settle();
   }
 
-  /** Ends the controller; what it had in memory is lost, the cluster and the world stay. */
+  /** Whether the controller has come to its end, and left nothing running. */
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  /**
+   * Ends the controller; what it had in memory is lost, the cluster and the world stay. One that hangs is left behind,
+   * as by a process that is killed.
+   */
   async stop(): Promise<void> {
     this.#stop.abort();
     await this.clock.advance(10_000);
-    await this.#running;
   }
 
   /** Another process takes over. Hooks are those of a new provider. */
