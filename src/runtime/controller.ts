@@ -58,6 +58,7 @@ export class Controller<Key extends string> {
   readonly #running = new Map<Key, AbortController>();
   /** How many conflicts in a row each key has had. */
   readonly #conflicts = new Map<Key, number>();
+  readonly #ended: PromiseWithResolvers<void> = Promise.withResolvers();
   #hasRun = false;
 
   constructor(options: ControllerOptions<Key>) {
@@ -72,6 +73,11 @@ export class Controller<Key extends string> {
     this.queue = new WorkQueue({ name, clock, metrics: metrics.queue, backoff });
     for (const outcome of OUTCOMES) metrics.reconciles.inc({ controller: name, outcome }, 0);
     metrics.activeWorkers.set({ controller: name }, 0);
+  }
+
+  /** Resolves when `run` has been called and nothing of it is left, which is later when reconciles do not heed their abort. */
+  get ended(): Promise<void> {
+    return this.#ended.promise;
   }
 
   /**
@@ -97,7 +103,9 @@ export class Controller<Key extends string> {
     this.#log.info({ workers: workers.length }, 'controller started');
     await untilAborted(stop.signal);
     signal.removeEventListener('abort', onAbort);
-    await this.#drain(Promise.all(workers));
+    const all = Promise.all(workers);
+    void all.then(() => this.#ended.resolve());
+    await this.#drain(all);
     if (crashes.length > 0) throw crashes[0];
     this.#log.info({ left: this.queue.length }, 'controller ended');
   }

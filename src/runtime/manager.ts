@@ -14,6 +14,11 @@ export interface Component {
   start(signal: AbortSignal): Promise<void>;
   /** Starts only once this process leads, and ends at once when it leads no longer. */
   readonly needsLeadership?: boolean;
+  /**
+   * Gives the leadership up when it ends, so it is not told to while a part that needs leadership still runs: the
+   * process ends with it in hand then, and others wait until it expires.
+   */
+  readonly keepsLeadership?: boolean;
   /** True when it is ready; otherwise why not, or false. Asked while it runs; ready by default. */
   ready?(): boolean | string;
 }
@@ -173,14 +178,26 @@ export class Manager {
       part.abort.abort(reason);
       if (!(await settlesWithin(this.#clock, ended, orderlyUntil - this.#clock.now()))) break;
     }
-    for (const { part } of this.#started) part.abort.abort(reason);
+    const [keepers, others] = partition(this.#started, ({ part }) => part.component.keepsLeadership === true);
+    for (const { part } of others) part.abort.abort(reason);
+    const gated = others.filter(({ part }) => this.#isGated(part)).map(({ ended }) => ended);
+    if (await settlesWithin(this.#clock, Promise.all(gated), deadline - this.#clock.now())) {
+      for (const { part } of keepers) part.abort.abort(reason);
+    }
     const all = Promise.all(this.#started.map(({ ended }) => ended));
     await settlesWithin(this.#clock, all, deadline - this.#clock.now());
-    return this.#started.filter(({ part }) => part.state !== 'ended').map(({ part }) => part.component.name);
+    return this.#started
+      .filter(({ part }) => part.abort.signal.aborted && part.state !== 'ended')
+      .map(({ part }) => part.component.name);
   }
 
   #ready(part: Part): boolean | string {
     if (part.state === 'waiting') return this.#isGated(part) || 'not started';
     return part.component.ready?.() ?? true;
   }
+}
+
+/** Those for which it is true, and the others. */
+function partition<T>(all: readonly T[], is: (one: T) => boolean): readonly [readonly T[], readonly T[]] {
+  return [all.filter(is), all.filter((one) => !is(one))];
 }

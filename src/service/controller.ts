@@ -59,12 +59,13 @@ export class ServiceController {
   readonly #router: EventRouter;
   readonly #reconciler: Reconciler;
   readonly #controller: Controller<LoadBalancerKey>;
-  #state: 'following' | 'opened' | 'started' = 'following';
+  #state: 'following' | 'opened' | 'started' | 'ended' = 'following';
 
   /** Throws a RangeError when the configuration makes no sense. */
   constructor(options: ServiceControllerOptions) {
     checkServiceConfig(options.config);
-    const { provider, rules, stores, config, clock, metrics, fence } = options;
+    const { provider, rules, stores, config, clock, metrics } = options;
+    const fence = (): void => this.#fence();
     const echo = new Echo();
     const enqueue = (key: LoadBalancerKey): void => this.#enqueue(key);
     this.provider = provider;
@@ -75,6 +76,7 @@ export class ServiceController {
     this.#router = new EventRouter({ stores, roster: this.#roster, ledger: this.#ledger, echo, enqueue });
     this.#reconciler = new Reconciler({
       ...options,
+      fence,
       claims: this.#claims,
       roster: this.#roster,
       ledger: this.#ledger,
@@ -114,7 +116,8 @@ export class ServiceController {
 
   /**
    * Works until the signal aborts: looks at every load balancer, then follows the events. Resolves when everything
-   * that it started has ended. May be called once, by the leader. Rejects when the provider's own work fails.
+   * that it started has ended, also a reconcile that does not heed its abort. May be called once, by the leader.
+   * Rejects when the provider's own work fails, then as well only once everything has ended.
    */
   async start(signal: AbortSignal): Promise<void> {
     const { clock, config, metrics } = this.#options;
@@ -135,14 +138,22 @@ export class ServiceController {
       enqueue: (key) => this.#enqueue(key),
     });
     const unwatch = metrics.watch({ provider: this.provider.name, loadBalancers: () => this.#ledger.size });
-    try {
-      await Promise.all([this.provider.run(ending), this.#controller.run(ending)]);
-    } finally {
-      stop.abort();
-      endAudit();
-      unwatch();
-      this.close();
-    }
+    const failures: unknown[] = [];
+    const whole = async (part: () => Promise<void>): Promise<void> => {
+      try {
+        await part();
+      } catch (error) {
+        failures.push(error);
+        stop.abort(error);
+      }
+    };
+    await Promise.all([whole(() => this.provider.run(ending)), whole(() => this.#controller.run(ending))]);
+    this.#state = 'ended';
+    endAudit();
+    unwatch();
+    this.close();
+    await this.#controller.ended;
+    if (failures.length > 0) throw failures[0];
   }
 
   /** Stops following the stores. */
@@ -183,6 +194,11 @@ export class ServiceController {
       endpointSlices: stores.endpointSlices.byIndex('service', name),
       ...(leadership && { leadership }),
     });
+  }
+
+  #fence(): void {
+    if (this.#state === 'ended') throw new BallastError('NotLeader', 'The controller has ended.');
+    this.#options.fence();
   }
 
   #preview(key: LoadBalancerKey, signal: AbortSignal): Promise<Preview> {

@@ -418,8 +418,13 @@ describe('the end', () => {
         msg: 'leaving reconciles behind that do not heed their abort',
       }),
     );
+    let ended = false;
+    void controller.ended.then(() => (ended = true));
+    await settle();
+    expect(ended).toBe(false);
     held.resolve(DONE);
     await settle();
+    expect(ended).toBe(true);
   });
 
   it('leaves a key alone that was handed out in the same moment', async () => {

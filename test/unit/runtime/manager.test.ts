@@ -257,6 +257,32 @@ describe('leadership', () => {
     expect(events.slice(2)).toEqual(['a aborted', 'a ended', 'elector aborted', 'elector ended']);
   });
 
+  it('is not given up while a part that needs it still runs', async () => {
+    const lead = leadership();
+    const elector = component('elector', 0, { keepsLeadership: true });
+    const parts = [elector, component('b'), component('a', 1e9, needs)];
+    const running = outcome(manage(parts, { leadership: lead }).run(stop.signal));
+    lead.acquire();
+    await settle();
+    stop.abort();
+    await clock.advance(10_000);
+    expect(await running).toMatchObject({ message: 'these components did not end within 10000 ms: a' });
+    expect(events).toContain('b ended');
+    expect(events).not.toContain('elector aborted');
+  });
+
+  it('is given up as soon as those parts have ended, if that is in time', async () => {
+    const lead = leadership();
+    const elector = component('elector', 0, { keepsLeadership: true });
+    const running = manage([elector, component('a', 9_000, needs)], { leadership: lead }).run(stop.signal);
+    lead.acquire();
+    await settle();
+    stop.abort();
+    await clock.advance(9_000);
+    await running;
+    expect(events.slice(-3)).toEqual(['a ended', 'elector aborted', 'elector ended']);
+  });
+
   it('that comes after the end starts nothing', async () => {
     const lead = leadership();
     const running = manage([component('a', 0, needs)], { leadership: lead }).run(stop.signal);

@@ -411,6 +411,7 @@ describe('starting', () => {
     expect(rig.provider.restored?.map(({ addresses }) => addresses)).toEqual([['192.0.2.9']]);
     expect(rig.api.must(WEB).status?.loadBalancer?.ingress).toMatchObject([{ ip: '192.0.2.9' }]);
     await rig.stop();
+    expect(rig.ended).toBe(true);
     expect(rig.clock.pending).toBe(0);
   });
 
@@ -435,6 +436,7 @@ describe('starting', () => {
     };
     await rig.start();
     await rig.stop();
+    expect(rig.ended).toBe(true);
     expect(rig.clock.pending).toBe(0);
   });
 
@@ -446,6 +448,44 @@ describe('starting', () => {
     expect(rig.api.writes).toEqual([]);
     expect(rig.controller.keys()).toEqual(['service/default/web']);
     rig.controller.close();
+  });
+});
+
+describe('a provider whose own work fails', () => {
+  it('ends the controller with its error once the reconciles have ended, and nothing is written after', async () => {
+    const rig = new Rig();
+    const gate = Promise.withResolvers<void>();
+    const crash = Promise.withResolvers<void>();
+    rig.provider.run = () => crash.promise;
+    rig.provider.beforeStep = () => gate.promise;
+    let outcome: unknown = 'running';
+    void rig.controller.start(new AbortController().signal).catch((error: unknown) => (outcome = error));
+    rig.api.create(classless);
+    await rig.settle();
+    const error = new Error('the provider died');
+    crash.reject(error);
+    await rig.settle(10_000);
+    expect(outcome).toBe('running');
+    gate.resolve();
+    await rig.settle(0);
+    expect(outcome).toBe(error);
+    const writes = rig.api.writes.length;
+    await rig.settle(1_000_000);
+    expect(rig.provider.applied).toEqual([]);
+    expect(rig.api.writes).toHaveLength(writes);
+    expect(rig.clock.pending).toBe(0);
+  });
+
+  it('ends it as well when it fails before it has begun', async () => {
+    const rig = new Rig();
+    rig.provider.run = () => {
+      throw new Error('no socket');
+    };
+    let outcome: unknown;
+    void rig.controller.start(new AbortController().signal).catch((error: unknown) => (outcome = error));
+    await rig.settle(10_000);
+    expect(outcome).toMatchObject({ message: 'no socket' });
+    expect(rig.clock.pending).toBe(0);
   });
 });
 
