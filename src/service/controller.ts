@@ -83,6 +83,7 @@ export class ServiceController {
       waiters: this.#waiters,
       nodes: () => this.#nodes.current,
       writes: new Writes({ provider: provider.name, writer: options.writer, fence, echo, metrics }),
+      enqueue,
       wake: (key) => this.#wake(key),
       now: () => (options.now?.() ?? new Date()).toISOString().replace(/\.\d+Z$/, 'Z'),
       random: options.random ?? Math.random,

@@ -50,11 +50,13 @@ export class Leavers {
   async #seeOffOne(service: Service, failure: BallastError | undefined, signal: AbortSignal): Promise<boolean> {
     const { claims, ledger, writes, events, now } = this.#options;
     const held = ledger.holdersOf(service.metadata.uid).size > 0;
-    if (held && failure === undefined) return false;
+    if (failure === undefined && ledger.mayHold(service.metadata.uid)) return false;
     const answer = held && failure ? stuckAnswer(failure) : undefined;
     const compute = (current: Service): ServicePatch | undefined => {
       if (partOf(current, claims)?.kind !== 'leaving') return undefined;
-      return answer ? stuckPatch(current, answer, claims, now()) : releasePatch(current, claims);
+      if (answer) return stuckPatch(current, answer, claims, now());
+      // Another reconcile may have begun meanwhile that works for the Service as it was.
+      return ledger.mayHold(service.metadata.uid) ? undefined : releasePatch(current, claims);
     };
     const outcome = await writes.send({ purpose: 'release', service, compute, subresource: 'status', signal });
     if (outcome.kind !== 'patched') return false;

@@ -9,6 +9,8 @@ const NONE: ReadonlySet<never> = new Set();
 export class Ledger {
   readonly #held = new Map<LoadBalancerKey, ReadonlySet<string>>();
   readonly #holders = new Map<string, Set<LoadBalancerKey>>();
+  /** The Services that a running reconcile is about to hold, by load balancer. */
+  readonly #intended = new Map<LoadBalancerKey, ReadonlySet<string>>();
 
   /** UIDs of the Services that the load balancer holds a part of. */
   heldBy(key: LoadBalancerKey): ReadonlySet<string> {
@@ -18,6 +20,23 @@ export class Ledger {
   /** The load balancers that hold a part of the Service. */
   holdersOf(uid: string): ReadonlySet<LoadBalancerKey> {
     return this.#holders.get(uid) ?? NONE;
+  }
+
+  /** Whether a load balancer holds a part of the Service, or a running reconcile means to. */
+  mayHold(uid: string): boolean {
+    return this.#holders.has(uid) || [...this.#intended.values()].some((uids) => uids.has(uid));
+  }
+
+  /** A reconcile of the load balancer has begun that means to hold these: nobody lets go of them until it has ended. */
+  intend(key: LoadBalancerKey, uids: Iterable<string>): void {
+    this.#intended.set(key, new Set(uids));
+  }
+
+  /** The reconcile has ended: only what is observed counts. Gives what it meant to hold. */
+  endIntent(key: LoadBalancerKey): ReadonlySet<string> {
+    const uids = this.#intended.get(key) ?? NONE;
+    this.#intended.delete(key);
+    return uids;
   }
 
   /** Every load balancer that holds something. */

@@ -13,7 +13,7 @@ import type { ServiceConfig } from './config.ts';
 import { decide, mayPass, problemsByMember, shapesOf, worstOf } from './decide.ts';
 import { failureOf } from './failure.ts';
 import { hasFinalizer } from './finalizers.ts';
-import { gather } from './gather.ts';
+import { gather, type Gathered } from './gather.ts';
 import { Leavers } from './leavers.ts';
 import type { Ledger } from './ledger.ts';
 import type { ServiceMetrics } from './metrics.ts';
@@ -38,6 +38,7 @@ export interface ReconcilerOptions {
   readonly events: EventSink;
   readonly fence: Fence;
   readonly metrics: ServiceMetrics;
+  readonly enqueue: (key: LoadBalancerKey) => void;
   /** Has a load balancer look again whether what it waits for is free, unless it will soon by itself. */
   readonly wake: (key: LoadBalancerKey) => void;
   /** The time of day, RFC 3339 with seconds. */
@@ -98,11 +99,24 @@ export class Reconciler {
   }
 
   async reconcile(key: LoadBalancerKey, context: ReconcileContext): Promise<Result> {
-    const { provider, roster, ledger, waiters } = this.#options;
-    const { signal } = context;
-
+    const { roster, ledger, enqueue } = this.#options;
     // 1. Gather
-    const { members, leaving } = gather(key, roster, ledger);
+    const gathered = gather(key, roster, ledger);
+    ledger.intend(key, uidsOf(gathered.members));
+    try {
+      return await this.#reconcile(key, gathered, context);
+    } finally {
+      // Those who have begun to leave meanwhile were held for our sake.
+      for (const uid of ledger.endIntent(key)) {
+        const part = roster.byUid(uid);
+        if (part?.kind === 'leaving') enqueue(part.key);
+      }
+    }
+  }
+
+  async #reconcile(key: LoadBalancerKey, { members, leaving }: Gathered, context: ReconcileContext): Promise<Result> {
+    const { provider, ledger, waiters } = this.#options;
+    const { signal } = context;
 
     // 2. Prepare
     const prepared = await this.#prepare(parseKey(key), members, context);

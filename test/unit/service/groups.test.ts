@@ -196,3 +196,37 @@ describe('a group', () => {
     expect(shown(rig, 'both')).toEqual(['2001:db8::1', '192.0.2.1']);
   });
 });
+
+describe('a member that is deleted while its group is observed', () => {
+  async function deletedMeanwhile(end: (gate: PromiseWithResolvers<void>) => void): Promise<Rig> {
+    created = 1;
+    const rig = await startRig();
+    const gate = Promise.withResolvers<void>();
+    let looks = 0;
+    rig.provider.beforeLook = () => (looks++ === 0 ? gate.promise : undefined);
+    rig.api.create(joining('a'));
+    await rig.settle();
+    rig.api.delete('default/a');
+    await rig.settle();
+    expect(rig.api.get('default/a')?.metadata.finalizers).toContain('ballast.dev/recording');
+    rig.provider.beforeStep = () => expect(rig.api.get('default/a')).toBeDefined();
+    end(gate);
+    await rig.settle();
+    return rig;
+  }
+
+  it('is held until nothing is made for it any more', async () => {
+    const rig = await deletedMeanwhile((gate) => gate.resolve());
+    expect(rig.provider.applied).not.toEqual([]);
+    expect(rig.world.list()).toEqual([]);
+    expect(rig.api.get('default/a')).toBeUndefined();
+  });
+
+  it('is let go as well when the look failed', async () => {
+    const rig = await deletedMeanwhile((gate) => gate.reject(new Error('the cloud is away')));
+    await rig.settle(10_000);
+    expect(rig.provider.applied).toEqual([]);
+    expect(rig.api.get('default/a')).toBeUndefined();
+    expect(rig.controller.keys()).toEqual([]);
+  });
+});

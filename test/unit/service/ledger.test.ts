@@ -30,6 +30,18 @@ describe('Ledger', () => {
     expect(ledger.holdersOf('2').size).toBe(0);
   });
 
+  it('keeps apart what is held and what a reconcile means to hold', () => {
+    const ledger = new Ledger();
+    ledger.intend(A, ['1']);
+    ledger.observed(A, []);
+    expect(ledger.mayHold('1')).toBe(true);
+    expect(ledger.holdersOf('1').size + ledger.heldBy(A).size + ledger.size).toBe(0);
+    expect([...ledger.endIntent(A)]).toEqual(['1']);
+    expect(ledger.mayHold('1')).toBe(false);
+    ledger.observed(B, ['1']);
+    expect(ledger.mayHold('1')).toBe(true);
+  });
+
   it('leaves what it gave as it was', () => {
     const ledger = new Ledger();
     ledger.observed(A, ['1']);
