@@ -34,6 +34,6 @@ export async function withoutApiServer(lab: Lab, meanwhile: () => Promise<void>)
     what: `${PART} to be ready again`,
     timeoutMs: 30_000,
     log: logFile,
-    check: () => lab.request('GET', '/api/v1/namespaces/default', undefined, { timeoutMs: 1_000 }),
+    check: () => lab.kubectl(['get', '--raw', '/readyz', '--request-timeout=1s']),
   });
 }
