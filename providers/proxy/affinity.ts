@@ -25,6 +25,12 @@ export class Affinity {
     this.#clients.set(client, { node, seenAt: now });
   }
 
+  /** Forgets who had these nodes. */
+  forget(nodes: ReadonlySet<string>): void {
+    if (nodes.size === 0) return;
+    for (const [client, { node }] of this.#clients) if (nodes.has(node)) this.#clients.delete(client);
+  }
+
   get size(): number {
     return this.#clients.size;
   }

@@ -53,4 +53,8 @@ export class Ejections {
   keep(targets: { has(node: string): boolean }): void {
     for (const node of this.#nodes.keys()) if (!targets.has(node)) this.#nodes.delete(node);
   }
+
+  forget(node: string): void {
+    this.#nodes.delete(node);
+  }
 }

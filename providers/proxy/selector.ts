@@ -57,11 +57,17 @@ export class Selector {
     return { node: node.name, host, port: this.#spec.nodePort };
   }
 
+  /** Whether its node still is a target, with the same address. */
+  hasNode({ node, host }: Target): boolean {
+    const viewed = this.#group.view.get(node);
+    return viewed !== undefined && targetHost(viewed.node, this.#spec.family) === host;
+  }
+
   /** Whether what flows to this target may go on: it still is one, and is not unhealthy while others are better. */
-  isStillGood({ node, host, port }: Target): boolean {
+  isStillGood(target: Target): boolean {
     const view = this.#group.view;
-    const viewed = view.get(node);
-    if (!viewed || port !== this.#spec.nodePort || targetHost(viewed.node, this.#spec.family) !== host) return false;
+    const viewed = view.get(target.node);
+    if (!viewed || target.port !== this.#spec.nodePort || !this.hasNode(target)) return false;
     if (viewed.watched?.health !== 'unhealthy') return true;
     const { healthy, unchecked } = view.tiers();
     return healthy.length + unchecked.length === 0;
@@ -86,9 +92,13 @@ export class Selector {
     if (this.#ejections.failed(node, this.#clock.now())) this.#group.view.recheck(node);
   }
 
-  /** Forgets what it knows of nodes that are no longer targets. */
-  forgetOthers(): void {
-    this.#ejections.keep(this.#group.view);
+  /** Forgets what it knows of nodes that are no longer targets, and of those that left and came with another address. */
+  forget(left: readonly string[]): void {
+    const { view } = this.#group;
+    const moved = left.filter((node) => view.has(node));
+    for (const node of moved) this.#ejections.forget(node);
+    this.#affinity.forget(new Set(moved));
+    this.#ejections.keep(view);
   }
 
   #isOut(node: string, now: number): boolean {

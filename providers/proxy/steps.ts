@@ -3,7 +3,7 @@ import type { ListenerRef, LoadBalancerId } from '#src/loadbalancer/model';
 import { listenerKey } from '#src/loadbalancer/model';
 import type { PlanStep } from '#src/loadbalancer/provider';
 import { endpointKey, specChanges, type Endpoint, type ListenerSpec } from './listener-spec.ts';
-import { usableNodes, type ObservedTargets, type Targets } from './targets.ts';
+import { sameAddresses, usableNodes, type ObservedTargets, type Targets } from './targets.ts';
 
 interface Step extends PlanStep {
   readonly id: LoadBalancerId;
@@ -79,19 +79,23 @@ export function setTargets(
   targets: Targets,
   before: ObservedTargets | undefined,
 ): SetTargets {
-  const now = usableNodes(targets).map((node) => node.name);
-  const previous = new Set(before?.usable);
-  const current = new Set(now);
-  const added = now.filter((node) => !previous.has(node));
-  const removed = [...previous].filter((node) => !current.has(node));
-  const changes = before ? [...some('add', added), ...some('remove', removed)] : [];
+  const now = usableNodes(targets);
+  const previous = new Map(before?.usable.map((node, index) => [node, before.usableAddresses[index] ?? {}]));
+  const current = new Set(now.map(({ name }) => name));
+  const added = [...current].filter((node) => !previous.has(node));
+  const removed = [...previous.keys()].filter((node) => !current.has(node));
+  const moved = now.filter(({ name, addresses }) => !sameAddresses(previous.get(name) ?? addresses, addresses));
+  const names = moved.map(({ name }) => name);
+  const changes = before
+    ? [...some('add', added), ...some('remove', removed), ...some('change address of', names)]
+    : [];
   const how = targets.policy === 'Local' ? ' that have an endpoint' : '';
   return {
     kind: 'setTargets',
     id,
     member: uid,
     targets,
-    impact: removed.length > 0 ? 'drains' : 'none',
+    impact: removed.length + moved.length > 0 ? 'drains' : 'none',
     summary:
       `Send traffic of ${name} to ${now.length} ${now.length === 1 ? 'node' : 'nodes'}${how}` +
       (changes.length > 0 ? ` (${changes.join('; ')})` : ''),

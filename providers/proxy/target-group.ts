@@ -1,7 +1,10 @@
 import type { NodeView, NodeViews } from './node-view.ts';
-import type { ObservedTargets, Targets } from './targets.ts';
+import { sameAddresses, type ObservedTargets, type Targets } from './targets.ts';
 
-/** Which nodes went and came when targets were set; both sorted as the nodes are. */
+/**
+ * Which nodes went and came when targets were set; both sorted as the nodes are. One that has other addresses than
+ * before is another node: it went and came.
+ */
 export interface TargetsChange {
   readonly left: readonly string[];
   readonly joined: readonly string[];
@@ -31,10 +34,7 @@ export class TargetGroup {
     this.#held = this.#views.acquire(targets);
     this.#targets = targets;
     if (targets.policy === 'Local') this.#recheck(before.view);
-    const change: TargetsChange = {
-      left: before.view.names.filter((name) => !this.view.has(name)),
-      joined: this.view.names.filter((name) => !before.view.has(name)),
-    };
+    const change = changeOf(before.view, this.view);
     before.release();
     return change;
   }
@@ -53,6 +53,7 @@ export class TargetGroup {
       nodesVersion: nodes.version,
       endpointNodes,
       usable: this.view.names,
+      usableAddresses: this.view.nodes.map(({ node }) => node.addresses),
       health: this.view.health(),
     };
   }
@@ -60,4 +61,18 @@ export class TargetGroup {
   close(): void {
     this.#held.release();
   }
+}
+
+/** What changes for those who used the one view and now use the other. */
+export function changeOf(before: NodeView, after: NodeView): TargetsChange {
+  if (before === after) return { left: [], joined: [] };
+  return { left: lacking(before, after), joined: lacking(after, before) };
+}
+
+/** Names of the nodes of the one view that the other does not have as they are. */
+function lacking(view: NodeView, other: NodeView): readonly string[] {
+  return view.nodes.flatMap(({ name, node }) => {
+    const found = other.get(name);
+    return found && sameAddresses(found.node.addresses, node.addresses) ? [] : [name];
+  });
 }

@@ -33,6 +33,10 @@ export function targetHost(node: NodeTarget, family: IpFamily): string | undefin
   return node.addresses[family] ?? node.addresses[family === 'IPv4' ? 'IPv6' : 'IPv4'];
 }
 
+export function sameAddresses(a: NodeTarget['addresses'], b: NodeTarget['addresses']): boolean {
+  return a.IPv4 === b.IPv4 && a.IPv6 === b.IPv6;
+}
+
 /** What can be seen of a member's targets. */
 export interface ObservedTargets {
   /** UID. */
@@ -44,6 +48,8 @@ export interface ObservedTargets {
   readonly endpointNodes: readonly string[] | undefined;
   /** Names of the usable nodes. */
   readonly usable: readonly string[];
+  /** The addresses of each, in the same order. */
+  readonly usableAddresses: readonly NodeTarget['addresses'][];
   readonly health: TargetsHealth;
 }
 

@@ -45,8 +45,8 @@ export class TcpConnection {
     this.#parts.metrics.waits(-1);
     this.#admitted();
   };
-  /** The node it goes to. */
-  node: string | undefined;
+  /** Where it goes. */
+  goingTo: Target | undefined;
   #target: Socket | undefined;
   #isAdmitted = false;
   #ended = false;
@@ -103,7 +103,7 @@ export class TcpConnection {
       if (!target) break;
       if (attempt > 1) metrics.retried();
       tried.add(target.node);
-      this.node = target.node;
+      this.goingTo = target;
       selector.opened(target.node);
       const outcome = await this.#connect(target);
       selector.closed(target.node);
@@ -127,7 +127,7 @@ export class TcpConnection {
 
   /** Resolves after this time, or when the connection has ended. */
   #pause(milliseconds: number): Promise<void> {
-    this.node = undefined;
+    this.goingTo = undefined;
     return new Promise((resolve) => {
       const { signal } = this.#abort;
       const done = (): void => {

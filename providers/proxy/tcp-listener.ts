@@ -5,7 +5,7 @@ import { listenError } from './listen-error.ts';
 import type { ListenerSpec } from './listener-spec.ts';
 import { SourceRanges, clientAddress } from './source-ranges.ts';
 import { TcpConnection } from './tcp-connection.ts';
-import type { TargetGroup, TargetsChange } from './target-group.ts';
+import { changeOf, type TargetGroup, type TargetsChange } from './target-group.ts';
 
 /** Connections that the kernel keeps for us while we are busy; it caps this at `net.core.somaxconn`. */
 const BACKLOG = 4_096;
@@ -75,28 +75,26 @@ export class TcpListener implements Frontend {
     this.#parts.lane.setLimit(spec.settings.maxConnections ?? Infinity);
     this.#parts.selector.set(spec, group);
     if (isIdleTimeChanged) for (const connection of this.#connections) connection.rearm();
-    this.targetsChanged({
-      left: before.names.filter((name) => !group.view.has(name)),
-      joined: group.view.names.filter((name) => !before.has(name)),
-    });
+    this.targetsChanged(changeOf(before, group.view));
   }
 
   targetsChanged({ left, joined }: TargetsChange): void {
     for (const node of joined) {
+      if (this.#strays(node).length > 0) continue;
       this.#leaving.get(node)?.();
       this.#leaving.delete(node);
     }
     for (const node of left) {
-      if (this.#leaving.has(node) || this.#goingTo(node).length === 0) continue;
+      if (this.#leaving.has(node) || this.#strays(node).length === 0) continue;
       this.#leaving.set(
         node,
         this.#parts.clock.after(this.#spec.settings.drainTimeoutMs, () => {
           this.#leaving.delete(node);
-          for (const connection of this.#goingTo(node)) connection.cut('drained');
+          for (const connection of this.#strays(node)) connection.cut('drained');
         }),
       );
     }
-    this.#parts.selector.forgetOthers();
+    this.#parts.selector.forget(left);
     this.#parts.metrics.keepTargets((node) => this.#group.view.has(node));
   }
 
@@ -146,8 +144,11 @@ export class TcpListener implements Frontend {
     connection.start();
   }
 
-  #goingTo(node: string): readonly TcpConnection[] {
-    return [...this.#connections].filter((connection) => connection.node === node);
+  /** Connections to the node that nobody new would be given: it is no longer a target, or has another address. */
+  #strays(node: string): readonly TcpConnection[] {
+    return [...this.#connections].filter(
+      ({ goingTo }) => goingTo?.node === node && !this.#parts.selector.hasNode(goingTo),
+    );
   }
 
   /** When closed and empty: lets go of everything. */

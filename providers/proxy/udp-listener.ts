@@ -4,7 +4,7 @@ import { listenError } from './listen-error.ts';
 import type { ListenerSpec } from './listener-spec.ts';
 import type { Result } from './metrics.ts';
 import { SourceRanges, clientAddress } from './source-ranges.ts';
-import type { TargetGroup, TargetsChange } from './target-group.ts';
+import { changeOf, type TargetGroup, type TargetsChange } from './target-group.ts';
 import { UdpSession } from './udp-session.ts';
 import { MOST_QUEUED_BYTES, udpSocket } from './udp-socket.ts';
 
@@ -78,16 +78,14 @@ export class UdpListener implements Frontend {
     for (const [key, { session }] of this.#sessions) {
       if (!this.#ranges.allows(session.client.address)) this.#end(key, 'denied');
     }
-    this.targetsChanged({
-      left: before.names.filter((name) => !group.view.has(name)),
-      joined: group.view.names.filter((name) => !before.has(name)),
-    });
+    this.targetsChanged(changeOf(before, group.view));
     this.#sweepLater();
   }
 
   /** A session moves with its next datagram; until then, what its old target still sends is passed on for a while. */
   targetsChanged({ left, joined }: TargetsChange): void {
     for (const node of joined) {
+      if (this.#strays(node).length > 0) continue;
       this.#leaving.get(node)?.();
       this.#leaving.delete(node);
     }
@@ -95,12 +93,20 @@ export class UdpListener implements Frontend {
       if (this.#leaving.has(node) || this.#sessions.size === 0) continue;
       const unlink = (): void => {
         this.#leaving.delete(node);
-        for (const { session } of this.#sessions.values()) if (session.node === node) session.unlink();
+        for (const session of this.#strays(node)) session.unlink();
       };
       this.#leaving.set(node, this.#parts.clock.after(this.#spec.settings.drainTimeoutMs, unlink));
     }
-    this.#parts.selector.forgetOthers();
+    this.#parts.selector.forget(left);
     this.#parts.metrics.keepTargets((node) => this.#group.view.has(node));
+  }
+
+  /** Sessions with the node that nobody new would be given: it is no longer a target, or has another address. */
+  #strays(node: string): readonly UdpSession[] {
+    return [...this.#sessions.values()].flatMap(({ session }) => {
+      const { goingTo } = session;
+      return goingTo?.node === node && !this.#parts.selector.hasNode(goingTo) ? [session] : [];
+    });
   }
 
   close(): Promise<void> {

@@ -45,9 +45,9 @@ export class UdpSession {
     this.#parts = parts;
   }
 
-  /** The node it goes to. */
-  get node(): string | undefined {
-    return this.#link?.target.node;
+  /** Where it goes. */
+  get goingTo(): Target | undefined {
+    return this.#link?.target;
   }
 
   send(datagram: Buffer): void {

@@ -67,6 +67,7 @@ export class PlanModel {
           nodesVersion: nodes.version,
           endpointNodes,
           usable,
+          usableAddresses: usableNodes(step.targets).map(({ addresses }) => addresses),
           health,
         };
         targets.set(member, { ...seen, health });
