@@ -1,8 +1,10 @@
 /** `ballast plan` and `ballast explain` against a real API server, with a controller and without. */
 import { beforeAll, describe, expect, it } from 'vitest';
+import type { Service } from '#src/kube/wire';
 import { freePort } from '#test/control-plane/free-port';
+import { endpointSlice } from '#test/fakes/builders';
 import { ballast, type Run } from './ballast.ts';
-import { addresses, useCluster } from './service/cluster.ts';
+import { addresses, condition, useCluster } from './service/cluster.ts';
 import { newPool, startController, type Controller } from './service/controller.ts';
 
 interface Explained {
@@ -21,10 +23,12 @@ let nowhere = '';
 
 beforeAll(async () => {
   nowhere = `127.0.0.1:${await freePort()}`;
-  await cluster.createNode({
-    metadata: { name: 'n1' },
-    status: { addresses: [{ type: 'InternalIP', address: '127.1.0.1' }] },
-  });
+  for (const each of [cluster, other]) {
+    await each.createNode({
+      metadata: { name: 'n1' },
+      status: { addresses: [{ type: 'InternalIP', address: '127.1.0.1' }] },
+    });
+  }
 });
 
 /** Runs a command against the cluster; by default no controller is found. */
@@ -191,6 +195,17 @@ describe('with a controller', () => {
     expect(decisions.find(({ subject }) => subject === 'leader')).toMatchObject({ verdict: 'yes' });
   });
 
+  it('explain points at the pods that are missing, although everything else works', async () => {
+    const namespace = await cluster.namespace();
+    await namespace.create('web');
+    await namespace.untilProgrammed('web');
+    const { decisions } = await explained(['svc/web', '-n', namespace.name], env);
+    expect(decisions.find(({ verdict }) => verdict === 'no')).toMatchObject({
+      subject: 'endpoints',
+      text: expect.stringContaining(`-n ${namespace.name} -l kubernetes.io/service-name=web`),
+    });
+  });
+
   it('explain without its address still finds out who leads', async () => {
     const namespace = await cluster.namespace();
     await namespace.create('web');
@@ -228,5 +243,28 @@ describe('with a controller', () => {
       BALLAST_METRICS_BIND_ADDRESS: new URL(follower.url).host,
     });
     expect(stderr).toContain('but it says: This replica only follows; ask the one that holds the Lease.\nAs ');
+  });
+});
+
+describe('with a controller whose pool is not on its machine', () => {
+  it('explain says that first, once for all ports, from the controller as from outside', async () => {
+    const controller = await startController(other, { flags: ['--proxy-addresses', '203.0.113.7'] });
+    const namespace = await other.namespace();
+    const ports = [80, 443].map((port) => ({ name: `p${port}`, port }));
+    await namespace.create('web', { annotations: { 'ballast.dev/addresses': '203.0.113.7' }, spec: { ports } });
+    await namespace.createSlice(endpointSlice({ ports: ports.map(({ name }) => ({ name, port: 8080 })) }));
+    const isSaid = (service: Service): boolean => condition(service, 'Programmed')?.reason === 'AddressNotLocal';
+    await namespace.until('web', 'the address to be refused', isSaid);
+    const KUBECONFIG = other.plane.kubeconfigPath;
+    const fromOutside = { KUBECONFIG, BALLAST_PROXY_ADDRESSES: '203.0.113.7' };
+    for (const where of [{ KUBECONFIG, BALLAST_METRICS_BIND_ADDRESS: new URL(controller.url).host }, fromOutside]) {
+      const { decisions } = await explained(['svc/web', '-n', namespace.name], where);
+      expect(decisions.filter(({ verdict, subject }) => verdict === 'no' && subject !== 'leader')[0]).toMatchObject({
+        subject: 'address',
+        text: expect.stringContaining(
+          'AddressNotLocal: 203.0.113.7 is not on this machine, so nothing can listen on 203.0.113.7:80/TCP, 443/TCP:',
+        ),
+      });
+    }
   });
 });
