@@ -11,6 +11,8 @@ import { startController, type Controller } from './service/controller.ts';
 import { waitFor } from './service/wait.ts';
 
 const MANIFESTS = fileURLToPath(new URL('../../manifests', import.meta.url));
+const SAMPLES = `${MANIFESTS}/samples`;
+const SAMPLE_SERVICES = ['web', 'web-tcp', 'web-udp', 'web-dual-stack', 'shop', 'blog'];
 const NAMESPACE = 'ballast-system';
 const ACCOUNT = 'ballast-controller';
 const USER = `system:serviceaccount:${NAMESPACE}:${ACCOUNT}`;
@@ -76,15 +78,52 @@ describe('the controller as its ServiceAccount', () => {
 
   it('serves the samples', async () => {
     const namespace = await cluster.namespace();
-    const applied = await cluster.plane.kubectl(['apply', '-n', namespace.name, '-f', `${MANIFESTS}/samples`]);
+    const applied = await cluster.plane.kubectl(['apply', '-n', namespace.name, '-f', SAMPLES]);
     expect(applied).toMatchObject({ code: 0, stderr: '' });
-    for (const name of ['web', 'dns', 'web-dual-stack', 'shop', 'blog']) {
+    for (const name of SAMPLE_SERVICES) {
       const service = await namespace.untilAddresses(name);
       expect(condition(service, 'Accepted')).toMatchObject({ status: 'True', reason: 'Accepted' });
     }
     const [shop, blog] = [await namespace.get('shop'), await namespace.get('blog')];
     expect(addresses(shop)).toEqual(addresses(blog));
     expect(await forbidden()).toEqual([]);
+  });
+});
+
+describe('the samples', () => {
+  it('are accepted by the API server as they are', async () => {
+    const namespace = await cluster.namespace();
+    const dry = await cluster.plane.kubectl(['apply', '-n', namespace.name, '--dry-run=server', '-f', SAMPLES]);
+    expect(dry).toMatchObject({ code: 0, stderr: '' });
+    expect(dry.stdout.trim().split('\n').toSorted()).toEqual(
+      ['deployment.apps/web', ...SAMPLE_SERVICES.map((name) => `service/${name}`)]
+        .map((object) => `${object} created (server dry run)`)
+        .toSorted(),
+    );
+  });
+
+  it('lead to ports of the pods that they bring, each on a port of its own', async () => {
+    const namespace = await cluster.namespace();
+    expect(await cluster.plane.kubectl(['apply', '-n', namespace.name, '-f', SAMPLES])).toMatchObject({ code: 0 });
+    const deployment = await cluster.plane.request<Deployment>(
+      'GET',
+      `/apis/apps/v1/namespaces/${namespace.name}/deployments/web`,
+    );
+    const { metadata, spec } = deployment.spec.template;
+    const open = spec.containers
+      .flatMap(({ ports }) => ports ?? [])
+      .flatMap(({ name, containerPort, protocol }) => [`${name}/${protocol}`, `${containerPort}/${protocol}`]);
+    const services = await Promise.all(SAMPLE_SERVICES.map((name) => namespace.get(name)));
+    for (const service of services) {
+      expect(metadata.labels).toMatchObject(service.spec?.selector ?? { selector: 'none' });
+      const targets = (service.spec?.ports ?? []).map(({ targetPort, protocol }) => `${targetPort}/${protocol}`);
+      expect(open).toEqual(expect.arrayContaining(targets));
+    }
+    // So that a pool of one address, which is shared by port, has room for all of them.
+    const taken = services
+      .flatMap((service) => service.spec?.ports ?? [])
+      .map(({ port, protocol }) => `${port}/${protocol}`);
+    expect(taken).toEqual([...new Set(taken)]);
   });
 });
 
@@ -135,8 +174,14 @@ describe('the ServiceAccount is refused', () => {
 interface Deployment {
   readonly spec: {
     readonly template: {
+      readonly metadata: { readonly labels: Readonly<Record<string, string>> };
       readonly spec: {
         readonly containers: readonly {
+          readonly ports?: readonly {
+            readonly name: string;
+            readonly containerPort: number;
+            readonly protocol: string;
+          }[];
           readonly args: readonly string[];
           readonly env: readonly { readonly name: string }[];
         }[];
