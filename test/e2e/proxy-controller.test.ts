@@ -243,14 +243,14 @@ describe('the controller without an API server', () => {
     const ballast = await start('edge', lease);
     await untilAnswering();
     const load = await Load.start(world.machine('client'), { url: url() });
-    await withoutApiServer(lab, () => delay(10_000));
+    await withoutApiServer(lab, () => delay(5_000));
     const service = await createService(lab, 'after', 'web');
     const other = `http://${await service.address()}/hostname`;
     // kube-proxy has to come back as well.
     const check = (): Promise<string> => fetchOnce(world.machine('client'), other);
     await waitFor({ what: 'the Service of afterwards to answer', timeoutMs: 20_000, check });
     const summary = await load.finish();
-    world.report(`API server away for more than 10 s: ${describeLoad(summary)}`);
+    world.report(`API server away for more than 5 s: ${describeLoad(summary)}`);
     expect(summary.failures).toEqual({});
     expect(ballast.process.exit, 'end of the controller').toBeUndefined();
     await service.delete();
