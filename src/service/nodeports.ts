@@ -38,6 +38,8 @@ export interface NodePortChoice {
   readonly used: ReadonlySet<number>;
   /** From 0 to below 1; spreads the choices, so that two who choose at once seldom meet. */
   readonly random: () => number;
+  /** Which ports to fill; all by default. */
+  readonly fills?: (port: ServicePort) => boolean;
 }
 
 export interface FilledPorts {
@@ -54,13 +56,16 @@ export interface FilledPorts {
  * protocol where it is free for this one (as the API server does), else a random one of the dynamic band, else of the
  * static band.
  */
-export function fillNodePorts(service: Service, { range, used, random }: NodePortChoice): FilledPorts {
+export function fillNodePorts(
+  service: Service,
+  { range, used, random, fills = () => true }: NodePortChoice,
+): FilledPorts {
   const taken = new Set(used);
   const chosen: number[] = [];
   const unfilled: ServicePort[] = [];
   const ports = [...(service.spec?.ports ?? [])];
   for (const [index, port] of ports.entries()) {
-    if (port.nodePort) continue;
+    if (port.nodePort || !fills(port)) continue;
     const number = siblingNumber(port, ports) ?? freeNumber(range, taken, random);
     if (number === undefined) {
       unfilled.push(port);

@@ -1,8 +1,10 @@
 /** Makes Services fit to be served: our finalizers, and a NodePort for every port, in one patch each. */
 import { BallastError } from '../errors.ts';
-import type { Service } from '../kube/wire.ts';
+import type { Service, ServicePort } from '../kube/wire.ts';
+import { listenerKey } from '../loadbalancer/model.ts';
 import type { Problem } from '../loadbalancer/problem.ts';
 import { protocolOf } from '../loadbalancer/member.ts';
+import type { Log } from '../telemetry/log.ts';
 import { failureOf } from './failure.ts';
 import { withFinalizers } from './finalizers.ts';
 import { fillNodePorts, portName, usedNodePorts } from './nodeports.ts';
@@ -24,6 +26,7 @@ export interface PrepareOptions {
   readonly allServices: () => Iterable<Service>;
   readonly random: () => number;
   readonly signal: AbortSignal;
+  readonly log: Pick<Log, 'info'>;
   /** Whether a state of the Service is still one that the provider serves. */
   readonly isMember: (service: Service) => boolean;
 }
@@ -43,14 +46,27 @@ export interface Prepared {
   readonly written: boolean;
 }
 
-/** Whether there is anything to prepare. */
-export function needsPreparation(service: Service, options: PrepareOptions): boolean {
+/** The ports of a Service that become listeners, as `80/TCP`; only those need a NodePort. */
+export type ServedPorts = ReadonlySet<string>;
+
+/** A Service that lacks something, and which of its ports are to be served. */
+export interface Unprepared {
+  readonly service: Service;
+  readonly ports: ServedPorts;
+}
+
+/** Whether there is anything to prepare; for all ports where it is not known which are served. */
+export function needsPreparation(service: Service, options: PrepareOptions, served?: ServedPorts): boolean {
   const finalizerMissing = !options.finalizerLater && withFinalizers(service, options.provider) !== undefined;
-  return finalizerMissing || needsFilling(service, options);
+  return finalizerMissing || needsFilling(service, options, served);
 }
 
 /** Prepares one Service. Throws only when the signal has aborted or leadership is lost. */
-export async function prepareService(service: Service, options: PrepareOptions): Promise<Prepared> {
+export async function prepareService(
+  service: Service,
+  options: PrepareOptions,
+  served: ServedPorts,
+): Promise<Prepared> {
   const refused = new Set<number>();
   for (let attempt = 1; ; attempt++) {
     const proposal: Proposal = { chosen: [], unfilled: [] };
@@ -58,9 +74,9 @@ export async function prepareService(service: Service, options: PrepareOptions):
       const outcome = await options.writes.send({
         purpose: 'prepare',
         service,
-        compute: (current) => preparation(current, options, refused, proposal),
+        compute: (current) => preparation(current, { ...options, served, refused }, proposal),
         // A patch of the main resource is needed for the spec only; webhooks on Services need not be asked otherwise.
-        ...(needsFilling(service, options) ? {} : { subresource: 'status' as const }),
+        ...(needsFilling(service, options, served) ? {} : { subresource: 'status' as const }),
         signal: options.signal,
       });
       if (outcome.kind === 'gone') return { service: undefined, failures: [], written: false };
@@ -68,8 +84,11 @@ export async function prepareService(service: Service, options: PrepareOptions):
       return { service: outcome.object, failures: failures.flat(), written: outcome.kind === 'patched' };
     } catch (error) {
       const failure = failureOf(error, options.signal);
-      if (!isTaken(failure) || proposal.chosen.length === 0) return failed(service, failure);
-      if (attempt === ATTEMPTS) return failed(service, conflicting(service, proposal));
+      const { chosen } = proposal;
+      if (chosen.length > 0) options.log.info({ error: failure, chosen }, 'the API server refused the NodePorts');
+      if (isOutOfRange(failure) && chosen.length > 0) return failed(service, rangesDiffer(failure, options));
+      if (!isTaken(failure) || chosen.length === 0) return failed(service, withoutNumbers(failure, proposal));
+      if (attempt === ATTEMPTS) return failed(service, conflicting(service));
       for (const number of numbersIn(failure, proposal)) refused.add(number);
     }
   }
@@ -81,24 +100,35 @@ interface Proposal {
   unfilled: readonly string[];
 }
 
-function needsFilling(service: Service, { needsNodePorts }: PrepareOptions): boolean {
-  return needsNodePorts && (service.spec?.ports ?? []).some((port) => !port.nodePort);
+function needsFilling(service: Service, { needsNodePorts }: PrepareOptions, served?: ServedPorts): boolean {
+  return needsNodePorts && (service.spec?.ports ?? []).some((port) => !port.nodePort && isServed(port, served));
 }
 
-function preparation(
-  current: Service,
-  options: PrepareOptions,
-  refused: ReadonlySet<number>,
-  proposal: Proposal,
-): ServicePatch | undefined {
+function isServed(port: ServicePort, served: ServedPorts | undefined): boolean {
+  const protocol = protocolOf(port);
+  return served === undefined || (protocol !== undefined && served.has(listenerKey({ port: port.port, protocol })));
+}
+
+interface PreparationOptions extends PrepareOptions {
+  readonly served: ServedPorts;
+  /** Numbers that the API server did not give. */
+  readonly refused: ReadonlySet<number>;
+}
+
+function preparation(current: Service, options: PreparationOptions, proposal: Proposal): ServicePatch | undefined {
   if (!options.isMember(current)) return undefined;
-  const filling = needsFilling(current, options);
+  const { range, random, served, refused } = options;
+  const filling = needsFilling(current, options, served);
   const finalizers = options.finalizerLater && !filling ? undefined : withFinalizers(current, options.provider);
   const metadata = finalizers && { finalizers };
   if (!filling) return metadata && { metadata };
-  const { range, random } = options;
   const used = new Set([...usedNodePorts(options.allServices()), ...refused]);
-  const { ports, chosen, unfilled } = fillNodePorts(current, { range, used, random });
+  const { ports, chosen, unfilled } = fillNodePorts(current, {
+    range,
+    used,
+    random,
+    fills: (port) => isServed(port, served),
+  });
   proposal.chosen = chosen;
   proposal.unfilled = unfilled.map(portName);
   const spec = chosen.length > 0 ? { ports } : undefined;
@@ -108,6 +138,26 @@ function preparation(
 /** Whether the API server says that a NodePort belongs to another Service. */
 function isTaken({ code, message }: BallastError): boolean {
   return code === 'ApiInvalid' && message.includes('provided port is already allocated');
+}
+
+function isOutOfRange({ code, message }: BallastError): boolean {
+  return code === 'ApiInvalid' && message.includes('provided port is not in the valid range');
+}
+
+/** The same text however often other numbers are tried: each new one would be another write and another event. */
+function rangesDiffer({ code, message }: BallastError, { range: { min, max } }: PrepareOptions): BallastError {
+  const theirs = /range of valid ports is (\d+-\d+)/.exec(message)?.[1];
+  const text =
+    `The API server's range of NodePorts${theirs === undefined ? '' : ` (${theirs})`} differs from ` +
+    `\`--node-port-range\` (${min}-${max}); set \`--node-port-range\` and the API server's ` +
+    '`--service-node-port-range` alike.';
+  return new BallastError(code, text, { field: 'spec.ports' });
+}
+
+function withoutNumbers(failure: BallastError, { chosen }: Proposal): BallastError {
+  const { code, message, field } = failure;
+  const text = chosen.reduce((all, number) => all.replaceAll(new RegExp(`\\b${number}\\b`, 'g'), '(chosen)'), message);
+  return text === message ? failure : new BallastError(code, text, { cause: failure, ...(field && { field }) });
 }
 
 /** The proposed numbers that the API server's message names; all of them when it names none. */
@@ -122,10 +172,10 @@ function failed(service: Service, error: BallastError): Prepared {
   return { service, failures: [{ member: service.metadata.uid, problem, error }], written: false };
 }
 
-function conflicting({ metadata }: Service, { chosen }: Proposal): BallastError {
+function conflicting({ metadata }: Service): BallastError {
   const message =
-    `The API server refused every NodePort proposed for ${metadata.namespace}/${metadata.name} (${chosen.join(', ')} ` +
-    'last) as already allocated; Ballast tries others.';
+    `The API server refused every NodePort proposed for ${metadata.namespace}/${metadata.name} as already ` +
+    'allocated; Ballast tries others.';
   return new BallastError('NodePortConflict', message, { field: 'spec.ports' });
 }
 

@@ -3,7 +3,7 @@ import type { Service } from '../kube/wire.ts';
 import { PROGRAMMED, currentCondition } from '../loadbalancer/conditions.ts';
 import { buildDesired, type DesiredResult } from '../loadbalancer/desired.ts';
 import { parseKey, type LoadBalancerKey } from '../loadbalancer/identity.ts';
-import type { DesiredLoadBalancer, LoadBalancerId, NodeSet } from '../loadbalancer/model.ts';
+import { listenerKey, type DesiredLoadBalancer, type LoadBalancerId, type NodeSet } from '../loadbalancer/model.ts';
 import type { Plan, Provider, ProviderContext } from '../loadbalancer/provider.ts';
 import type { ReconcileContext } from '../runtime/controller.ts';
 import type { Result } from '../runtime/outcome.ts';
@@ -18,7 +18,8 @@ import { Leavers } from './leavers.ts';
 import type { Ledger } from './ledger.ts';
 import type { ServiceMetrics } from './metrics.ts';
 import { keyName, type EventSink, type Fence, type Stores } from './ports.ts';
-import { needsPreparation, prepareService, type MemberFailure, type PrepareOptions } from './prepare.ts';
+import { needsPreparation, prepareService } from './prepare.ts';
+import type { MemberFailure, PrepareOptions, Unprepared } from './prepare.ts';
 import type { Preview } from './preview.ts';
 import { partOf, type Roster, type RosterOptions } from './roster.ts';
 import { StatusWriter } from './statuswriter.ts';
@@ -184,7 +185,7 @@ export class Reconciler {
       id,
       members,
       leaving: gather(key, roster, ledger).leaving,
-      unprepared: this.#unprepared(id, members, this.#prepareOptions(context.signal)),
+      unprepared: this.#unprepared(id, members, this.#prepareOptions(context)).map(({ service }) => service),
       wanted,
       plan,
       kept,
@@ -215,23 +216,28 @@ export class Reconciler {
   }
 
   /** The Services that are fit to be served but lack a finalizer or a NodePort. */
-  #unprepared(id: LoadBalancerId, members: readonly Service[], options: PrepareOptions): readonly Service[] {
+  #unprepared(id: LoadBalancerId, members: readonly Service[], options: PrepareOptions): readonly Unprepared[] {
     if (!members.some((service) => needsPreparation(service, options))) return [];
     const { desired } = this.#desired(id, members, { needsNodePorts: false });
-    const accepted = new Set(desired?.members.map(({ ref }) => ref.uid));
-    return members.filter((service) => accepted.has(service.metadata.uid) && needsPreparation(service, options));
+    const accepted = new Map(
+      desired?.members.map((member) => [member.ref.uid, new Set(member.listeners.map(listenerKey))]),
+    );
+    return members.flatMap((service) => {
+      const ports = accepted.get(service.metadata.uid);
+      return ports && needsPreparation(service, options, ports) ? { service, ports } : [];
+    });
   }
 
-  async #prepare(id: LoadBalancerId, members: readonly Service[], { signal }: ReconcileContext): Promise<Prepared> {
+  async #prepare(id: LoadBalancerId, members: readonly Service[], context: ReconcileContext): Promise<Prepared> {
     const { provider, ledger } = this.#options;
-    const options = this.#prepareOptions(signal);
+    const options = this.#prepareOptions(context);
     const newest = new Map(members.map((service) => [service.metadata.uid, service]));
     const unservable = new Set<string>();
     const failures: MemberFailure[] = [];
     let writes = 0;
-    for (const service of this.#unprepared(id, members, options)) {
+    for (const { service, ports } of this.#unprepared(id, members, options)) {
       const { uid } = service.metadata;
-      const result = await prepareService(service, options);
+      const result = await prepareService(service, options, ports);
       if (result.written) writes += 1;
       failures.push(...result.failures);
       if (result.service === undefined) {
@@ -252,7 +258,7 @@ export class Reconciler {
     };
   }
 
-  #prepareOptions(signal: AbortSignal): PrepareOptions {
+  #prepareOptions({ signal, log }: ProviderContext): PrepareOptions {
     const { provider, writes, config, stores, claims, random } = this.#options;
     return {
       provider: provider.name,
@@ -263,6 +269,7 @@ export class Reconciler {
       allServices: () => stores.services.list(),
       random,
       signal,
+      log,
       isMember: (service) => partOf(service, claims)?.kind === 'member',
     };
   }

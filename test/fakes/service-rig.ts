@@ -23,6 +23,8 @@ export interface RigOptions {
   readonly nodes?: readonly Node[];
   /** The cluster of another rig, so that two controllers work on it. */
   readonly cluster?: Rig;
+  /** From 0 to below 1, for choosing NodePorts; always 0 by default. */
+  readonly random?: () => number;
 }
 
 export interface RecordedEvent {
@@ -152,7 +154,7 @@ export class Rig {
       log: captured.log,
       metrics: registerServiceMetrics(new Registry()),
       now: () => new Date(Date.UTC(2026, 0, 1) + clock.now()),
-      random: () => 0,
+      random: this.#options.random ?? (() => 0),
     });
   }
 }

@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { service, servicePort } from '#test/fakes/builders';
-import type { Rig } from '#test/fakes/service-rig';
+import { Rig } from '#test/fakes/service-rig';
 import { BallastError } from '#src/errors';
 import type { Service, ServicePort } from '#src/kube/wire';
 import { dynamicBandStart, fillNodePorts, usedNodePorts } from '#src/service/nodeports';
@@ -15,6 +15,12 @@ function holed(...ports: readonly Partial<ServicePort>[]): Service {
     loadBalancerClass: null,
     spec: { allocateLoadBalancerNodePorts: false, ports: ports.map((port) => servicePort({ nodePort: 0, ...port })) },
   });
+}
+
+/** Another number each time. */
+function counting(): () => number {
+  let count = 0;
+  return () => (++count % 100) / 100;
 }
 
 describe('the dynamic band', () => {
@@ -153,6 +159,34 @@ describe('a Service without NodePorts', () => {
     rig.api.store.put(rig.api.create(holed({})));
     await rig.settle(0);
     expect(nodePorts(rig)).toEqual([30_088]);
+  });
+
+  it('is told that the ranges differ, once and without the numbers that were tried', async () => {
+    const rig = new Rig({ config: { nodePortRange: { min: 20_000, max: 29_999 } }, random: counting() });
+    rig.api.beforeWrite = ({ patch }) => {
+      const number = patch.spec?.ports[0]?.nodePort;
+      if (!number) return;
+      const message =
+        `PATCH services: 422 Service "web" is invalid: spec.ports[0].nodePort: Invalid value: ${number}: provided port ` +
+        'is not in the valid range. The range of valid ports is 30000-32767';
+      throw new BallastError('ApiInvalid', message, { field: 'spec.ports[0].nodePort' });
+    };
+    await rig.start();
+    rig.api.create(holed({}));
+    await rig.settle(100_000);
+    await rig.stop();
+    expect(rig.message(WEB, 'Programmed')).toContain('`--node-port-range` (20000-29999)');
+    expect(rig.message(WEB, 'Programmed')).toContain('(30000-32767)');
+    expect(rig.api.writes.filter(({ patch }) => patch.status)).toHaveLength(1);
+    expect(rig.told()).toEqual(['SyncLoadBalancerFailed']);
+  });
+
+  it('gets none for ports that are refused', async () => {
+    const rig = await startRig();
+    rig.api.create(holed({ port: 80 }, { port: 81, protocol: 'SCTP' }));
+    await rig.settle();
+    expect(rig.api.must(WEB).spec?.ports?.map(({ nodePort }) => Boolean(nodePort))).toEqual([true, false]);
+    expect(rig.world.reachable()).toEqual(['192.0.2.1:80/TCP']);
   });
 
   it('is told of a conflict that does not end, once, and tried again later', async () => {
