@@ -37,6 +37,11 @@ const INPUT_CODES: ReadonlySet<ErrorCode> = new Set([
 /** More than this many of anything is counted in a message, not listed. */
 const LISTED = 10;
 
+/** Characters of a condition's message; an event's may have 1,024 and says a little more. */
+const LONGEST = 960;
+/** Characters for what is wrong, so that there is room to say what is served all the same. */
+const LONGEST_PROBLEMS = 800;
+
 export interface AnswerInput {
   readonly provider: string;
   /** Undefined when nothing of the Service is to be served, or goes on being served. */
@@ -59,7 +64,12 @@ export interface AnswerInput {
 export function answersOf(input: AnswerInput): readonly Answer[] {
   const accepted = accept(input);
   const programmed = accepted.status === 'True' ? program(input) : notAccepted(input);
-  return [accepted, programmed, ready(input, accepted)];
+  return [accepted, programmed, ready(input, accepted)].map((answer) => ({ ...answer, message: cut(answer.message) }));
+}
+
+/** The text of a condition, cut short; it also becomes an event, whose message the API server limits to 1,024. */
+export function cut(text: string, longest: number = LONGEST): string {
+  return text.length > longest ? `${text.slice(0, longest - 1)}…` : text;
 }
 
 function accept({ provider, member, refusals, failures, warnings }: AnswerInput): Answer {
@@ -124,7 +134,13 @@ function ready({ kept, noNodes, addresses, readiness }: AnswerInput, accepted: A
 }
 
 function sentences(problems: readonly Problem[]): string {
-  return listed([...new Set(problems.map(({ message }) => message))], ' ');
+  return cut(listed([...new Set(problems.map(sentence))], ' '), LONGEST_PROBLEMS);
+}
+
+/** The message, with the field in front where it does not name it. */
+function sentence({ message, field }: Problem): string {
+  const name = /^metadata\.annotations\[(.+)\]$/.exec(field ?? '')?.[1] ?? field;
+  return name === undefined || message.includes(name) ? message : `${field}: ${message}`;
 }
 
 function listed(parts: readonly string[], separator = ', '): string {

@@ -39,7 +39,9 @@ export function followUp<Key extends string>(
       return 'info';
     case 'terminal':
       queue.forget(key);
-      return 'warn';
+      if ('error' in outcome) return 'warn';
+      if (outcome.afterMs !== undefined) queue.addAfter(key, outcome.afterMs);
+      return outcome.changed ? 'warn' : 'debug';
     case 'bug':
       queue.addRateLimited(key);
       return 'error';

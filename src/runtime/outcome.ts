@@ -18,6 +18,18 @@ export type Result =
       /** What is waited for, for the log. */
       readonly reason: string;
       readonly changed?: boolean;
+    }
+  /** Done as far as the input allows: part of it is refused, and trying again changes nothing until the input does. */
+  | {
+      readonly kind: 'terminal';
+      /** A code of the error table. */
+      readonly code: string;
+      /** What is refused, for the log. */
+      readonly reason: string;
+      /** Whether that is news. */
+      readonly changed: boolean;
+      /** When to look again all the same, in milliseconds. */
+      readonly afterMs?: number;
     };
 
 /** A reconcile that threw. */

@@ -1,7 +1,7 @@
 import type { BallastError } from '../errors.ts';
 import type { Service } from '../kube/wire.ts';
 import type { Answer } from '../loadbalancer/conditions.ts';
-import { PROGRAMMED } from '../loadbalancer/conditions.ts';
+import { PROGRAMMED, cut } from '../loadbalancer/conditions.ts';
 import { DELETED } from './announce.ts';
 import { hasFinalizer } from './finalizers.ts';
 import type { Ledger } from './ledger.ts';
@@ -69,7 +69,7 @@ export class Leavers {
 
 function stuckAnswer({ code, message }: BallastError): Answer {
   const text = `The load balancer could not be removed, so the Service is held: ${message}`;
-  return { type: PROGRAMMED, status: 'False', reason: code, message: text };
+  return { type: PROGRAMMED, status: 'False', reason: code, message: cut(text) };
 }
 
 function stuckEvent({ message }: Answer): { type: 'Warning'; reason: string; message: string } {

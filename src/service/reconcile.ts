@@ -21,6 +21,7 @@ import { keyName, type EventSink, type Fence, type Stores } from './ports.ts';
 import { needsPreparation, prepareService } from './prepare.ts';
 import type { MemberFailure, PrepareOptions, Unprepared } from './prepare.ts';
 import type { Preview } from './preview.ts';
+import { ReconcileResults } from './reconcileresult.ts';
 import { partOf, type Roster, type RosterOptions } from './roster.ts';
 import { StatusWriter } from './statuswriter.ts';
 import type { Waiters } from './waiters.ts';
@@ -91,6 +92,7 @@ export class Reconciler {
   readonly #options: ReconcilerOptions;
   readonly #statuses: StatusWriter;
   readonly #leavers: Leavers;
+  readonly #results = new ReconcileResults();
   readonly #memories = new Map<LoadBalancerKey, Memory>();
 
   constructor(options: ReconcilerOptions) {
@@ -164,10 +166,11 @@ export class Reconciler {
     ]);
     if (worst) throw worst;
     const lingers = wanted.desired === undefined && !kept && ledger.heldBy(key).size > 0;
-    return resultOf({
+    return this.#results.resultOf(key, {
       steps: plan.steps.length,
       writes: prepared.writes + statuses.writes + released.writes,
       pollAfterMs: lingers ? GONE_POLL_MS : status?.pollAfterMs,
+      refusals,
     });
   }
 
@@ -382,18 +385,4 @@ function waitingMembers(members: readonly Service[], { desired }: DesiredResult)
 
 function uidsOf(services: readonly Service[]): ReadonlySet<string> {
   return new Set(services.map(({ metadata }) => metadata.uid));
-}
-
-interface Done {
-  readonly steps: number;
-  readonly writes: number;
-  readonly pollAfterMs: number | undefined;
-}
-
-function resultOf({ steps, writes, pollAfterMs }: Done): Result {
-  const changed = steps + writes > 0;
-  if (pollAfterMs !== undefined) {
-    return { kind: 'requeue', afterMs: pollAfterMs, reason: 'the provider is still at work', changed };
-  }
-  return changed ? { kind: 'done', changed, detail: `${steps} steps, ${writes} writes` } : { kind: 'done' };
 }
