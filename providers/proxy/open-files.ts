@@ -33,12 +33,17 @@ export function filesNeeded({ maxConnections, maxWaiting, maxUdpSessions }: Limi
 export function limitsWithin<L extends Limits>(limits: L, files: number | undefined): L {
   const needed = filesNeeded(limits);
   if (files === undefined || needed <= files) return limits;
-  const share = Math.max(LEAST, files - RESERVE) / (needed - RESERVE);
+  const available = Math.max(LEAST, files - RESERVE);
+  const share = available / (needed - RESERVE);
   const shrink = (limit: number): number => Math.floor(limit * share);
+  const maxConnections = Math.max(1, shrink(limits.maxConnections));
+  const maxUdpSessions = Math.max(1, shrink(limits.maxUdpSessions));
+  // What the least of one each took beyond its share is taken from those that wait.
+  const left = available - 2 * maxConnections - maxUdpSessions;
   return {
     ...limits,
-    maxConnections: Math.max(1, shrink(limits.maxConnections)),
-    maxWaiting: shrink(limits.maxWaiting),
-    maxUdpSessions: Math.max(1, shrink(limits.maxUdpSessions)),
+    maxConnections,
+    maxUdpSessions,
+    maxWaiting: Math.min(shrink(limits.maxWaiting), Math.max(0, left)),
   };
 }

@@ -18,13 +18,21 @@ describe('the limits, where the process may open too few files', () => {
     expect(limitsWithin(LIMITS, 256 + 1_900)).toEqual({ maxConnections: 800, maxWaiting: 100, maxUdpSessions: 200 });
   });
 
+  it('take the least of one connection and one session from those that wait', () => {
+    expect(limitsWithin({ maxConnections: 1, maxWaiting: 1_000_000, maxUdpSessions: 1 }, 256 + 44)).toEqual({
+      maxConnections: 1,
+      maxWaiting: 41,
+      maxUdpSessions: 1,
+    });
+  });
+
   it('never need more than there is, but let somebody in', () => {
     const count = fc.integer({ min: 1, max: 1_000_000 });
     fc.assert(
       fc.property(count, fc.nat(1_000_000), count, count, (maxConnections, maxWaiting, maxUdpSessions, files) => {
         const limited = limitsWithin({ maxConnections, maxWaiting, maxUdpSessions }, files);
         expect(Math.min(limited.maxConnections, limited.maxUdpSessions)).toBeGreaterThan(0);
-        expect(filesNeeded(limited)).toBeLessThanOrEqual(Math.max(files, 256 + 8 + 3));
+        expect(filesNeeded(limited)).toBeLessThanOrEqual(Math.max(files, 256 + 8));
       }),
     );
   });
