@@ -37,8 +37,8 @@ export function limitsWithin<L extends Limits>(limits: L, files: number | undefi
   const share = available / (needed - RESERVE);
   const shrink = (limit: number): number => Math.floor(limit * share);
   const maxConnections = Math.max(1, shrink(limits.maxConnections));
-  const maxUdpSessions = Math.max(1, shrink(limits.maxUdpSessions));
-  // What the least of one each took beyond its share is taken from those that wait.
+  // What the least of one takes beyond its share is taken from the others.
+  const maxUdpSessions = Math.max(1, Math.min(shrink(limits.maxUdpSessions), available - 2 * maxConnections));
   const left = available - 2 * maxConnections - maxUdpSessions;
   return {
     ...limits,
