@@ -63,14 +63,17 @@ export class Selector {
     return viewed !== undefined && targetHost(viewed.node, this.#spec.family) === host;
   }
 
-  /** Whether what flows to this target may go on: it still is one, and is not unhealthy while others are better. */
-  isStillGood(target: Target): boolean {
+  /**
+   * Whether what flows to this target may go on: it still is one, and is not unhealthy while others are better, those
+   * aside that are passed over.
+   */
+  isStillGood(target: Target, passedOver: ReadonlySet<string>): boolean {
     const view = this.#group.view;
     const viewed = view.get(target.node);
     if (!viewed || target.port !== this.#spec.nodePort || !this.hasNode(target)) return false;
     if (viewed.watched?.health !== 'unhealthy') return true;
     const { healthy, unchecked } = view.tiers();
-    return healthy.length + unchecked.length === 0;
+    return [...healthy, ...unchecked].every(({ name }) => passedOver.has(name));
   }
 
   opened(node: string): void {

@@ -1,4 +1,5 @@
 import type { Socket } from 'node:dgram';
+import type { Clock } from './clock.ts';
 import { faultOf } from './local-fault.ts';
 import type { ListenerMetrics } from './metrics.ts';
 import type { Selector, Target } from './selector.ts';
@@ -7,11 +8,15 @@ import { MOST_QUEUED_BYTES, udpSocket } from './udp-socket.ts';
 
 /** Datagrams kept while the socket to a target is made. */
 const MOST_PENDING = 16;
+/** How long a target that refused is passed over: until then its health check has noticed, or it is there again. */
+const PASSED_OVER_MS = 1_000;
+const NONE: ReadonlySet<string> = new Set();
 
 export interface SessionParts {
   readonly client: Client;
   readonly selector: Selector;
   readonly metrics: ListenerMetrics;
+  readonly clock: Clock;
   /** Passes a datagram of the target on to the client. */
   readonly reply: (datagram: Buffer) => void;
 }
@@ -35,8 +40,8 @@ interface Link {
 export class UdpSession {
   readonly client: Client;
   readonly #parts: SessionParts;
-  /** Targets that refused since one last answered. */
-  readonly #refused = new Set<string>();
+  /** Targets that refused, and when. */
+  readonly #refused = new Map<string, number>();
   #link: Link | undefined;
   #ended = false;
 
@@ -52,7 +57,7 @@ export class UdpSession {
 
   send(datagram: Buffer): void {
     const { selector, metrics } = this.#parts;
-    if (this.#link && !selector.isStillGood(this.#link.target)) this.unlink();
+    if (this.#link && !selector.isStillGood(this.#link.target, this.#passedOver())) this.unlink();
     const link = this.#link ?? this.#open();
     if (!link) {
       this.#refused.clear();
@@ -80,7 +85,7 @@ export class UdpSession {
 
   #open(): Link | undefined {
     const { selector } = this.#parts;
-    const target = selector.next(this.client.address, this.#refused);
+    const target = selector.next(this.client.address, this.#passedOver());
     if (!target) return undefined;
     const socket = udpSocket(target.host);
     const link: Link = { target, socket, pending: [], sent: 0, answered: false, only: undefined };
@@ -97,9 +102,21 @@ export class UdpSession {
       }
       const pending = link.pending ?? [];
       link.pending = undefined;
-      for (const datagram of pending) this.send(datagram);
+      // To this target as long as it is the one: choosing anew here could go on for ever.
+      for (const datagram of pending) {
+        if (this.#link === link) this.#pass(link, datagram);
+        else this.send(datagram);
+      }
     });
     return link;
+  }
+
+  /** The targets that refused of late. */
+  #passedOver(): ReadonlySet<string> {
+    if (this.#refused.size === 0) return NONE;
+    const since = this.#parts.clock.now() - PASSED_OVER_MS;
+    for (const [node, at] of this.#refused) if (at < since) this.#refused.delete(node);
+    return new Set(this.#refused.keys());
   }
 
   #pass(link: Link, datagram: Buffer): void {
@@ -130,7 +147,6 @@ export class UdpSession {
     link.only = undefined;
     if (!link.answered) {
       link.answered = true;
-      this.#refused.clear();
       metrics.target(link.target.node, 'reached');
     }
     selector.reached(link.target.node);
@@ -138,12 +154,12 @@ export class UdpSession {
   }
 
   /**
-   * The target refused (ICMP, RFC 1122 4.1.3.3) or cannot be reached from here. `undelivered` is a datagram that surely reached nobody: it goes to
-   * another target. Others may have been lost too, as datagrams may.
+   * The target refused (ICMP, RFC 1122 4.1.3.3) or cannot be reached from here. `undelivered` is a datagram that surely
+   * reached nobody: it goes to another target. Others may have been lost too, as datagrams may.
    */
   #failed(link: Link, error: NodeJS.ErrnoException, undelivered: Buffer | undefined): void {
     if (this.#ended || this.#link !== link) return;
-    const { selector, metrics } = this.#parts;
+    const { selector, metrics, clock } = this.#parts;
     const waiting = link.pending ?? [];
     this.unlink();
     const left = undelivered ? [undelivered, ...waiting] : waiting;
@@ -154,7 +170,9 @@ export class UdpSession {
     }
     if (fault === 'target') selector.failed(link.target.node);
     metrics.target(link.target.node, 'failed');
-    this.#refused.add(link.target.node);
+    // What refused before this one answered may be there again.
+    if (link.answered) this.#refused.clear();
+    this.#refused.set(link.target.node, clock.now());
     for (const datagram of left) {
       metrics.retried();
       this.send(datagram);
