@@ -1,9 +1,9 @@
 /** A lab for the tests of one file, and what they all need of it. */
-import { afterAll, beforeAll } from 'vitest';
+import { afterAll, afterEach, beforeAll } from 'vitest';
 import type { RunningBallast } from '#test/lab/ballast';
 import { Lab, type LabOptions } from '#test/lab/lab';
 import type { LabMachine } from '#test/lab/machine';
-import { waitFor } from '#test/lab/wait';
+import { tail, waitFor } from '#test/lab/wait';
 
 /** What `useLab` gives; its lab is there once the file's tests begin. */
 export interface LabUnderTest {
@@ -27,6 +27,9 @@ export function useLab(options: LabOptions): LabUnderTest {
   beforeAll(async () => {
     lab = await Lab.up({ name: 'e2e', ...options });
   });
+  afterEach(async ({ task }) => {
+    if (task.result?.state === 'fail' && lab) console.log(await logEnds(lab));
+  });
   afterAll(async () => {
     await lab?.down();
   });
@@ -37,6 +40,13 @@ export function useLab(options: LabOptions): LabUnderTest {
     machine: (name) => theLab().machine(name),
     report: (line) => console.log(`    ${line}`),
   };
+}
+
+/** The ends of the logs of all controllers, for a test that failed: the lab takes its logs along. */
+async function logEnds(lab: Lab): Promise<string> {
+  const names = (await lab.components()).filter((name) => name.endsWith('-ballast'));
+  const ends = await Promise.all(names.map(async (name) => [`${name}:`, await tail(await lab.logFile(name), 10)]));
+  return ends.flat().join('\n');
 }
 
 interface PodList {
