@@ -27,7 +27,7 @@ function found(pattern: RegExp, texts: readonly string[]): readonly string[] {
 
 describe('docs/reference.md', () => {
   it('has the tables that the code makes', async () => {
-    // To mend: node --conditions=source test/docs/generate.ts
+    // To mend: npm run docs
     expect(page).toBe(fill(page, await referenceTables()));
   });
 

@@ -1,4 +1,4 @@
-/** Brings the tables of `docs/reference.md` up to date: `node --conditions=source test/docs/generate.ts`. */
+/** Brings the tables of `docs/reference.md` up to date: `npm run docs`. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { REFERENCE, referenceTables } from './reference.ts';
 import { fill } from './page.ts';
