@@ -123,11 +123,6 @@ export interface Refusal {
   readonly listener?: ListenerRef;
 }
 
-/** All listeners of all members. */
-export function allListeners(desired: DesiredLoadBalancer): readonly Listener[] {
-  return desired.members.flatMap((member) => member.listeners);
-}
-
 /** `80/TCP`, as kubectl writes it; unique within a load balancer. */
 export function listenerKey(listener: ListenerRef): string {
   return `${listener.port}/${listener.protocol}`;

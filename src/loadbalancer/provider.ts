@@ -3,7 +3,6 @@
  * the controller decides when, writes finalizers and status, and retries. `test/contract` holds every provider to
  * the comments of this file.
  */
-import type { ErrorCode } from '../errors.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { DesiredLoadBalancer, IpFamily, ListenerRef, LoadBalancerId, Protocol, Refusal } from './model.ts';
 import type { SettingName } from './annotations.ts';
@@ -152,11 +151,4 @@ export interface Provider<Observed = unknown, Step extends PlanStep = PlanStep> 
    * outside the process and would be in that one's way goes at once; otherwise open connections may be let go in time.
    */
   run(signal: AbortSignal): Promise<void>;
-}
-
-/** A listener that could not be made, for the per-port errors of the status. */
-export interface ListenerFailure {
-  readonly listener: ListenerRef;
-  readonly code: ErrorCode;
-  readonly message: string;
 }

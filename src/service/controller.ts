@@ -255,8 +255,3 @@ function publishedBy(roster: Roster): readonly PublishedLoadBalancer[] {
   }
   return [...byKey].map(([key, addresses]) => ({ id: parseKey(key), addresses: [...addresses] }));
 }
-
-/** The controller of one provider's Services; `options` as in the constructor. */
-export function createServiceController(options: ServiceControllerOptions): ServiceController {
-  return new ServiceController(options);
-}

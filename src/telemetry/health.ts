@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Registry } from 'prom-client';
 import { BallastError } from '../errors.ts';
@@ -109,7 +110,7 @@ export class HealthServer {
       this.#listening.reject(error);
       throw error;
     }
-    await untilAborted(signal);
+    if (!signal.aborted) await once(signal, 'abort');
     await close(server);
   }
 
@@ -199,12 +200,5 @@ function close(server: Server): Promise<void> {
       resolve();
     });
     server.closeIdleConnections();
-  });
-}
-
-function untilAborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener('abort', () => resolve(), { once: true });
   });
 }

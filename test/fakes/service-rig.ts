@@ -3,7 +3,7 @@ import { Registry } from 'prom-client';
 import { Store } from '#src/kube/store';
 import type { EndpointSlice, Node, Service } from '#src/kube/wire';
 import { SERVICE_CONFIG_DEFAULTS, claimRules, type ServiceConfig } from '#src/service/config';
-import { createServiceController, type ServiceController } from '#src/service/controller';
+import { ServiceController } from '#src/service/controller';
 import { registerServiceMetrics } from '#src/service/metrics';
 import { keyName, sliceOwners, type Fence } from '#src/service/ports';
 import type { Claimant } from '#src/loadbalancer/claim';
@@ -139,7 +139,7 @@ export class Rig {
 
   #newController(): ServiceController {
     const { provider, config, clock, api, captured } = this;
-    return createServiceController({
+    return new ServiceController({
       provider,
       rules: claimRules(config, [provider, ...(this.#options.others ?? [])]),
       stores: { services: api.store, nodes: this.nodes, endpointSlices: this.slices },
