@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import type { Socket } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import type { DesiredLoadBalancer } from '#src/loadbalancer/model';
 import { desiredLoadBalancer, member } from '#test/fakes/builders';
 import {
@@ -11,6 +11,7 @@ import {
   endOf,
   metric,
   nodesOf,
+  readAll,
   startNode,
   startWorld,
   until,
@@ -174,6 +175,21 @@ describe('when the controller ends', () => {
     await stopped;
     expect(performance.now() - began).toBeGreaterThan(450);
     expect(performance.now() - began).toBeLessThan(2_000);
+  });
+
+  it('a connection that the kernel has taken, and we have not seen yet, is served', async () => {
+    const node = await startNode(cleanup, 'node-1');
+    const world = startWorld(cleanup);
+    await world.reconcile(web([node], 60));
+    const client = connect({ host: world.pool[0] ?? '', port: 8_080, allowHalfOpen: true });
+    cleanup.add(() => client.destroy());
+    const answer = readAll(client);
+    client.end();
+    // On loopback the handshake is over when the system call returns, which Node makes a tick later.
+    await new Promise<void>((resolve) => process.nextTick(resolve));
+    const stopped = world.stop();
+    expect(await answer).toBe('node-1');
+    await stopped;
   });
 
   it('nothing waits when nothing is open', async () => {
