@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { run } from '../../lab/run.ts';
-import { tarArchive } from '../../lab/tar.ts';
+import { tarArchive } from '#image/tar';
 
 describe('tar archives', () => {
   let folder: string;

@@ -1,5 +1,3 @@
-import { LabError } from './errors.ts';
-
 /** One member of a tar archive. */
 export type TarEntry =
   | { readonly kind: 'file'; readonly path: string; readonly content: Buffer; readonly mode: number }
@@ -33,7 +31,7 @@ function header(entry: TarEntry, size: number): Buffer {
   block.write(' '.repeat(8), 148);
   block.write(TYPE_FLAG[entry.kind], 156);
   if (entry.kind === 'symlink') {
-    if (Buffer.byteLength(entry.target) > 100) throw new LabError(`The target of ${entry.path} is too long for tar`);
+    if (Buffer.byteLength(entry.target) > 100) throw new Error(`The target of ${entry.path} is too long for tar`);
     block.write(entry.target, 157);
   }
   block.write('ustar\u000000', 257); // The magic, a zero byte, and version "00".
@@ -56,5 +54,5 @@ function splitPath(path: string): { readonly name: string; readonly prefix: stri
     const [prefix, name] = [path.slice(0, cut), path.slice(cut + 1)];
     if (Buffer.byteLength(name) <= 100 && name !== '' && Buffer.byteLength(prefix) <= 155) return { name, prefix };
   }
-  throw new LabError(`${path} is too long for tar`);
+  throw new Error(`${path} is too long for tar`);
 }
