@@ -276,7 +276,7 @@ function listenersOf(member: Member, { nodes }: DesiredLoadBalancer): readonly W
   }));
 }
 
-interface Choice {
+export interface Choice {
   readonly addresses: readonly { readonly address: string; readonly family: IpFamily }[];
   readonly refusals: readonly Refusal[];
 }
@@ -285,7 +285,10 @@ interface Choice {
  * For each family: the requested address, else the one it has, else the one that was published, else the next free. A
  * request that cannot be met costs those who make it.
  */
-function chooseAddresses(desired: DesiredLoadBalancer, { balancer, pool }: RecordingObserved): Choice {
+export function chooseAddresses(
+  desired: DesiredLoadBalancer,
+  { balancer, pool }: Pick<RecordingObserved, 'pool'> & { readonly balancer: Pick<Choice, 'addresses'> | undefined },
+): Choice {
   const key = keyOf(desired.id);
   const addresses: { address: string; family: IpFamily }[] = [];
   const refusals: Refusal[] = [];
