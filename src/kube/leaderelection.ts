@@ -7,6 +7,8 @@ import { ApiError, isConflict, isNotFound } from './apierror.ts';
 import { withDeadline } from './deadline.ts';
 import type { LeaseApi, LeaseSpec } from './leaseapi.ts';
 import { heldRecord, releasedRecord } from './leaserecord.ts';
+import { judgeLease, waitBeforeLook, type Standing } from './leaseverdict.ts';
+import { LeaseWatch } from './leasewatch.ts';
 import type { KubeMetrics } from './metrics.ts';
 import type { Lease } from './wire.ts';
 
@@ -22,6 +24,14 @@ export interface LeaderElectorOptions {
   readonly renewDeadlineMs?: number;
   /** How often we renew, and at least how long others wait between two looks. Default: 2 s. */
   readonly retryPeriodMs?: number;
+  /**
+   * What becomes of a leader that did not renew in time. False, the default: it ends, because another one may lead
+   * already and what it holds may be in that one's way. True: it stays, *fenced*, which is to say that it writes
+   * nothing, asks on, and leads again if it finds that nobody else has held the Lease meanwhile; else it ends.
+   */
+  readonly outlivesLease?: boolean;
+  /** Called when this process, having been fenced, leads again: what it did not write meanwhile is due now. */
+  readonly onResume?: () => void;
   /** Monotonic; counts while the process is stopped (SIGSTOP), though not while the machine is suspended. */
   readonly clock?: Clock;
   /** The time of day, for people who read the Lease. */
@@ -58,6 +68,8 @@ export class LeaderElector {
   readonly #leaseDurationMs: number;
   readonly #renewDeadlineMs: number;
   readonly #retryPeriodMs: number;
+  readonly #outlivesLease: boolean;
+  readonly #onResume: () => void;
   readonly #clock: Clock;
   readonly #date: () => Date;
   readonly #random: () => number;
@@ -70,7 +82,15 @@ export class LeaderElector {
   #held: { readonly lease: Lease; readonly since: number } | undefined;
   /** A write of ours is there, or may be: its answer never came. */
   #mayHold = false;
+  /** When this process found that its last renewal counts no longer, while it stays all the same. */
+  #fencedAt: number | undefined;
+  /** The last look or renewal failed. */
+  #isBlind = false;
   #cancelDeadline: () => void = () => {};
+  readonly #watch: LeaseWatch;
+  /** The Lease has changed since the last look began. */
+  #hasChanged = false;
+  #wake: () => void = () => {};
 
   /** @throws BallastError `InvalidConfig` when the three times do not fit together. */
   constructor(options: LeaderElectorOptions) {
@@ -81,10 +101,17 @@ export class LeaderElector {
     this.#leaseDurationMs = options.leaseDurationMs ?? 15_000;
     this.#renewDeadlineMs = options.renewDeadlineMs ?? 10_000;
     this.#retryPeriodMs = options.retryPeriodMs ?? 2_000;
+    this.#outlivesLease = options.outlivesLease ?? false;
+    this.#onResume = options.onResume ?? (() => {});
     this.#clock = options.clock ?? systemClock;
     this.#date = options.date ?? (() => new Date());
     this.#random = options.random ?? Math.random;
     this.acquired = this.#acquired.promise;
+    const onChange = (): void => {
+      this.#hasChanged = true;
+      this.#wake();
+    };
+    this.#watch = new LeaseWatch({ lease: this.#lease, onChange, log: this.#log });
     this.#checkOptions();
     this.#showLeading(false);
   }
@@ -96,7 +123,13 @@ export class LeaderElector {
 
   /** Whether this process leads now, by its last renewal and its own clock. */
   get isLeader(): boolean {
-    return this.#held !== undefined && this.#clock.now() - this.#held.since <= this.#renewDeadlineMs;
+    if (!this.#held || this.#fencedAt !== undefined) return false;
+    return this.#clock.now() - this.#held.since <= this.#renewDeadlineMs;
+  }
+
+  /** For how many milliseconds this process has led no longer though it stays; undefined when it leads or never did. */
+  get fencedForMs(): number | undefined {
+    return this.#fencedAt === undefined ? undefined : this.#clock.now() - this.#fencedAt;
   }
 
   /**
@@ -106,7 +139,7 @@ export class LeaderElector {
    */
   fence(): void {
     if (this.isLeader) return;
-    if (this.#held) this.#lose(`the Lease ${this.#lease.key} was not renewed in time`);
+    this.#expire();
     throw new BallastError('NotLeader', `This process does not hold the Lease ${this.#lease.key}.`);
   }
 
@@ -122,10 +155,11 @@ export class LeaderElector {
     signal.addEventListener('abort', onAbort, { once: true });
     this.lost.addEventListener('abort', () => end.abort(this.lost.reason), { once: true });
     while (!end.signal.aborted) {
+      this.#hasChanged = false;
       await this.#try(end.signal);
-      const waitMs = this.#held ? this.#retryPeriodMs : this.#retryPeriodMs * (1 + JITTER * this.#random());
-      await sleep(this.#clock, waitMs, end.signal).catch(() => {});
+      await this.#pause(end.signal);
     }
+    this.#watch.stop();
     signal.removeEventListener('abort', onAbort);
     if (this.lost.aborted) throw this.lost.reason;
     await this.#giveBack();
@@ -135,25 +169,52 @@ export class LeaderElector {
   async #try(signal: AbortSignal): Promise<void> {
     // Half of the deadline, so that after a request that hangs there is time for another.
     const limits = { signal, timeoutMs: this.#renewDeadlineMs / 2, clock: this.#clock };
+    const wasBlind = this.#isBlind;
     try {
-      await withDeadline(limits, (signal) => this.#acquireOrRenew(signal));
+      this.#isBlind = true;
+      await withDeadline(limits, (signal) => this.#acquireOrRenew(signal, wasBlind));
+      this.#isBlind = false;
     } catch (error) {
       if (signal.aborted) return;
       this.#log.warn({ error }, this.#held ? 'the Lease could not be renewed' : 'the Lease could not be acquired');
     }
   }
 
-  async #acquireOrRenew(signal: AbortSignal): Promise<void> {
-    if (this.#held && (await this.#renewUnread(this.#held.lease, signal))) return;
+  async #acquireOrRenew(signal: AbortSignal, wasBlind: boolean): Promise<void> {
+    // A process that slept through its deadline may get here before its timer does.
+    if (!this.isLeader) this.#expire();
+    signal.throwIfAborted();
+    if (this.#held && this.isLeader && (await this.#renewUnread(this.#held.lease, signal))) return;
     const lease = await this.#lease.read(signal);
     signal.throwIfAborted();
     if (lease) this.#observe(lease);
-    const holder = lease?.spec?.holderIdentity ?? '';
-    if (holder !== '' && holder !== this.#identity) {
-      if (this.#held) return this.#lose(`the Lease ${this.#lease.key} is held by ${holder}`);
-      if (this.#observedIsValid()) return;
-    }
-    await this.#write(lease, signal);
+    // Who could not look saw no renewals either: a holder that was cut off as well gets the time of one more look.
+    const holderMayLive = wasBlind || this.#holderLivesMs() > 0;
+    const verdict = judgeLease(lease?.spec, { identity: this.#identity, role: this.#role(), holderMayLive });
+    if (verdict.kind === 'lost') this.#lose(`the Lease ${this.#lease.key} ${verdict.why}`);
+    if (verdict.kind === 'wait' && lease) this.#watch.start(lease);
+    if (verdict.kind === 'write') await this.#write(lease, signal);
+  }
+
+  #role(): Standing['role'] {
+    if (!this.#held) return 'candidate';
+    return this.isLeader ? 'leader' : 'fenced';
+  }
+
+  /** Until it is time for the next attempt, or the Lease has changed, or the signal aborts. */
+  async #pause(signal: AbortSignal): Promise<void> {
+    if (this.#hasChanged && !this.#held) return;
+    const waitMs = waitBeforeLook({
+      retryPeriodMs: this.#retryPeriodMs,
+      jitter: JITTER,
+      random: this.#random(),
+      isHeld: this.#held !== undefined,
+      holderLivesMs: this.#holderLivesMs(),
+    });
+    const woken = new AbortController();
+    this.#wake = () => woken.abort();
+    await sleep(this.#clock, waitMs, AbortSignal.any([signal, woken.signal])).catch(() => {});
+    this.#wake = () => {};
   }
 
   /** Renews without a look first: usually nobody else has written. False when somebody has. */
@@ -190,13 +251,34 @@ export class LeaderElector {
     const isNew = this.#held === undefined;
     this.#held = { lease, since };
     this.#cancelDeadline();
-    this.#cancelDeadline = this.#clock.after(left, () => {
-      this.#lose(`the Lease ${this.#lease.key} could not be renewed within ${this.#renewDeadlineMs} ms`);
-    });
-    if (!isNew) return;
+    this.#cancelDeadline = this.#clock.after(left, () => this.#expire());
+    if (isNew) {
+      this.#watch.stop();
+      this.#showLeading(true);
+      this.#log.info({}, 'this process leads');
+      this.#acquired.resolve();
+    }
+    this.#resume();
+  }
+
+  /** Our last renewal counts no longer: the end, or from now on fenced. */
+  #expire(): void {
+    if (!this.#held || this.#fencedAt !== undefined) return;
+    const why = `the Lease ${this.#lease.key} was not renewed within ${this.#renewDeadlineMs} ms`;
+    if (!this.#outlivesLease) return this.#lose(why);
+    this.#cancelDeadline();
+    this.#fencedAt = this.#clock.now();
+    this.#showLeading(false);
+    this.#log.error({}, `${why}; this process writes nothing until it is, and goes on with what it has`);
+  }
+
+  #resume(): void {
+    const { fencedForMs } = this;
+    if (fencedForMs === undefined) return;
+    this.#fencedAt = undefined;
     this.#showLeading(true);
-    this.#log.info({}, 'this process leads');
-    this.#acquired.resolve();
+    this.#log.info({ fencedForMs: Math.round(fencedForMs) }, 'nobody else has led meanwhile; this process leads again');
+    this.#onResume();
   }
 
   #lose(reason: string): void {
@@ -208,6 +290,7 @@ export class LeaderElector {
   #endLeading(reason: BallastError): void {
     this.#cancelDeadline();
     this.#held = undefined;
+    this.#fencedAt = undefined;
     this.#showLeading(false);
     this.#lost.abort(reason);
   }
@@ -231,12 +314,11 @@ export class LeaderElector {
     );
   }
 
-  /** Whether the holder may still lead, for all we know: its own duration counts, from when we saw it write. */
-  #observedIsValid(): boolean {
-    if (!this.#observed) return false;
+  /** How long the holder may still lead, for all we know: its own duration counts, from when we saw it write. */
+  #holderLivesMs(): number {
+    if (!this.#observed) return 0;
     const { record, at } = this.#observed;
-    const durationMs = (record.leaseDurationSeconds ?? 0) * 1000;
-    return this.#clock.now() < at + durationMs;
+    return at + (record.leaseDurationSeconds ?? 0) * 1000 - this.#clock.now();
   }
 
   async #giveBack(): Promise<void> {

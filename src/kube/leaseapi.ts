@@ -15,12 +15,18 @@ export interface LeaseApi {
   create(spec: LeaseSpec, signal: AbortSignal): Promise<Lease>;
   /** Refused (409) when `lease` is not the newest state. */
   update(lease: Lease, spec: LeaseSpec, signal: AbortSignal): Promise<Lease>;
+  /** An item for each change after `lease` was read, until the server or the signal ends it. */
+  changes(lease: Lease, signal: AbortSignal): AsyncIterable<unknown>;
 }
 
 export interface LeaseName {
   readonly namespace: string;
   readonly name: string;
 }
+
+/** How long the server lets one watch of the Lease run, and how long it may be silent: bookmarks come every minute. */
+const WATCH_SECONDS = 600;
+const SILENT_MS = 90_000;
 
 /** The Lease on a real API server; give it a client of its own, so that nothing else delays a renewal. */
 export function leaseApi(client: KubeClient, { namespace, name }: LeaseName): LeaseApi {
@@ -39,5 +45,15 @@ export function leaseApi(client: KubeClient, { namespace, name }: LeaseName): Le
       return client.create(LEASES, { ...kind, metadata: { namespace, name }, spec }, { signal });
     },
     update: (lease, spec, signal) => client.update(LEASES, { ...lease, spec }, { signal }),
+    changes: ({ metadata: { resourceVersion } }, signal) =>
+      client.watch(LEASES, {
+        namespace,
+        // RBAC lets whoever may watch one name watch with this selector.
+        fieldSelector: `metadata.name=${name}`,
+        resourceVersion,
+        timeoutSeconds: WATCH_SECONDS,
+        inactivityMs: SILENT_MS,
+        signal,
+      }),
   };
 }

@@ -52,6 +52,7 @@ class ProcessClock implements Clock {
 interface Participant {
   readonly offset: number;
   readonly speed: number;
+  readonly outlivesLease: boolean;
 }
 
 type Step =
@@ -65,6 +66,7 @@ const participant: fc.Arbitrary<Participant> = fc.record({
   offset: fc.integer({ min: 0, max: 1_000_000 }),
   // Renewals count for 10 s and others wait for 15 s: clocks may differ by a third.
   speed: fc.constantFrom(0.9, 1, 1.1),
+  outlivesLease: fc.boolean(),
 });
 
 const step: fc.Arbitrary<Step> = fc.oneof(
@@ -116,7 +118,7 @@ class World {
     this.processes = participants.map((each) => this.#start(each));
   }
 
-  #start({ offset, speed }: Participant): Process {
+  #start({ offset, speed, outlivesLease }: Participant): Process {
     const clock = new ProcessClock(this.clock, offset, speed);
     const stop = new AbortController();
     this.#born += 1;
@@ -132,6 +134,8 @@ class World {
       clock,
       date: () => new Date(this.clock.now()),
       random: () => 0.5,
+      outlivesLease,
+      onResume: () => (this.terms += 1),
     });
     const process: Process = { clock, elector, stop, isCutOff: false };
     void elector.acquired.then(() => (this.terms += 1));
@@ -163,7 +167,7 @@ class World {
     if (each.kind === 'restart') {
       // A crash: it neither gives back its Lease nor ever runs again.
       process.clock.isStopped = true;
-      this.processes[each.who] = this.#start({ offset: 7 * this.#born, speed: 1 });
+      this.processes[each.who] = this.#start({ offset: 7 * this.#born, speed: 1, outlivesLease: this.#born % 2 === 0 });
     }
     await settle();
     this.#look();

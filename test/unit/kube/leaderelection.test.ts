@@ -45,6 +45,10 @@ function faulty(changes: Partial<LeaseApi>): LeaseApi {
   return { ...leases.api(clock), ...changes };
 }
 
+async function* brokenWatch(): AsyncGenerator<void> {
+  throw unavailable();
+}
+
 async function leads({ elector }: Process): Promise<boolean> {
   return Promise.race([elector.acquired.then(() => true), settle().then(() => false)]);
 }
@@ -82,6 +86,33 @@ describe('acquiring', () => {
     expect(b.elector.isLeader).toBe(true);
     expect(leases.lease?.spec).toMatchObject({ holderIdentity: 'b', leaseTransitions: 4 });
     expect(leases.lease?.spec?.acquireTime).not.toContain('1999');
+  });
+
+  it('takes it in the moment in which it runs out, not at the next look after', async () => {
+    const a = begin('a', { lease: faulty({ update: () => Promise.reject(unavailable()) }) });
+    await settle();
+    // Its looks would be at 0, 4.4, 8.8, 13.2 and 17.6 s.
+    const b = begin('b', { random: () => 1 });
+    await clock.advance(14_999);
+    expect(b.elector.isLeader).toBe(false);
+    await clock.advance(1);
+    expect([a.elector.isLeader, b.elector.isLeader]).toEqual([false, true]);
+  });
+
+  it('looks once more at a holder that it could not see for a while: it could not renew either', async () => {
+    leases.create({ holderIdentity: 'other', leaseDurationSeconds: 15 });
+    let isDown = false;
+    const api = leases.api(clock);
+    const read: LeaseApi['read'] = (signal) => (isDown ? Promise.reject(unavailable()) : api.read(signal));
+    const b = begin('b', { lease: faulty({ read }) });
+    await settle();
+    isDown = true;
+    await clock.advance(59_000);
+    isDown = false;
+    await clock.advance(2_000);
+    expect(b.elector.isLeader).toBe(false);
+    await clock.advance(2_000);
+    expect(b.elector.isLeader).toBe(true);
   });
 
   it("waits for the duration that the holder wrote, not for one's own", async () => {
@@ -312,19 +343,184 @@ describe('the fence', () => {
   });
 });
 
+describe('a leader that may outlive its Lease', () => {
+  let isDown: boolean;
+  /** How often it led again. */
+  let resumes: number;
+  const away: LeaseApi = {
+    key: 'kube-system/ballast',
+    read: (signal) => (isDown ? Promise.reject(unavailable()) : leases.api(clock).read(signal)),
+    create: (...args) => (isDown ? Promise.reject(unavailable()) : leases.api(clock).create(...args)),
+    update: (...args) => (isDown ? Promise.reject(unavailable()) : leases.api(clock).update(...args)),
+    changes: (...args) => leases.api(clock).changes(...args),
+  };
+  const staying = (more: Partial<LeaderElectorOptions> = {}): Process =>
+    begin('a', { lease: away, outlivesLease: true, onResume: () => (resumes += 1), ...more });
+
+  beforeEach(() => {
+    isDown = false;
+    resumes = 0;
+  });
+
+  it('is fenced from the deadline on, and stays', async () => {
+    const a = staying();
+    await settle();
+    isDown = true;
+    await clock.advance(9_999);
+    expect([a.elector.isLeader, a.elector.fencedForMs]).toEqual([true, undefined]);
+    await clock.advance(1);
+    expect([a.elector.isLeader, a.elector.fencedForMs]).toEqual([false, 0]);
+    await clock.advance(3_600_000);
+    expect(() => a.elector.fence()).toThrow(expect.objectContaining({ code: 'NotLeader' }));
+    expect([a.elector.fencedForMs, a.elector.lost.aborted, a.outcome]).toEqual([3_600_000, false, undefined]);
+  });
+
+  it('says so once, and in the metric', async () => {
+    const { log, lines } = captureLog();
+    staying({ log });
+    await settle();
+    isDown = true;
+    await clock.advance(60_000);
+    expect(lines.filter(({ msg }) => msg.includes('writes nothing'))).toMatchObject([{ level: 'error' }]);
+    expect(await registry.metrics()).toContain('leader_election_master_status{name="kube-system/ballast"} 0');
+  });
+
+  it('leads again when nobody has held the Lease meanwhile, and is told that it does', async () => {
+    const a = staying();
+    await settle();
+    isDown = true;
+    await clock.advance(60_000);
+    isDown = false;
+    await clock.advance(2_000);
+    expect([a.elector.isLeader, a.elector.fencedForMs, resumes]).toEqual([true, undefined, 1]);
+    expect(() => a.elector.fence()).not.toThrow();
+    expect(await registry.metrics()).toContain('leader_election_master_status{name="kube-system/ballast"} 1');
+    expect(leases.lease?.spec).toMatchObject({ holderIdentity: 'a', leaseTransitions: 0 });
+    isDown = true;
+    await clock.advance(10_000);
+    expect([a.elector.isLeader, resumes, a.outcome]).toEqual([false, 1, undefined]);
+  });
+
+  it('leads on after a renewal of which only the answer was lost', async () => {
+    const a = staying();
+    await settle();
+    isDown = true;
+    await clock.advance(20_000);
+    const { lease } = leases;
+    if (lease) leases.update(lease, { ...lease.spec, renewTime: '2026-01-01T00:00:00.000000Z' });
+    isDown = false;
+    await clock.advance(2_000);
+    expect([a.elector.isLeader, resumes]).toEqual([true, 1]);
+  });
+
+  it('ends, without a write, when another one holds it', async () => {
+    const a = staying();
+    const b = begin('b');
+    await settle();
+    isDown = true;
+    await clock.advance(20_000);
+    expect([a.elector.isLeader, b.elector.isLeader, a.outcome]).toEqual([false, true, undefined]);
+    isDown = false;
+    const writesOfA = leases.log.filter((each) => each.endsWith(' a')).length;
+    await clock.advance(2_000);
+    expect(a.outcome).toMatchObject({ error: { code: 'NotLeader', message: expect.stringContaining('held by b') } });
+    expect(leases.log.filter((each) => each.endsWith(' a'))).toHaveLength(writesOfA);
+    expect([b.elector.isLeader, resumes]).toEqual([true, 0]);
+  });
+
+  it.each(['given back by one that held it', 'deleted'])('ends when it was %s: somebody may have led', async (how) => {
+    const a = staying();
+    await settle();
+    isDown = true;
+    await clock.advance(20_000);
+    const { lease } = leases;
+    if (how === 'deleted') leases.delete();
+    else if (lease) leases.update(lease, { ...lease.spec, holderIdentity: '', leaseTransitions: 1 });
+    isDown = false;
+    await clock.advance(2_000);
+    expect(a.outcome).toMatchObject({ error: { code: 'NotLeader' } });
+    expect(leases.lease?.spec?.holderIdentity ?? '').toBe('');
+  });
+
+  it('wins over one that waits, when both could not reach the server', async () => {
+    const a = staying();
+    await settle();
+    const b = begin('b', { lease: away });
+    await clock.advance(1_000);
+    isDown = true;
+    await clock.advance(60_000);
+    isDown = false;
+    await clock.advance(30_000);
+    expect([a.elector.isLeader, b.elector.isLeader]).toEqual([true, false]);
+  });
+
+  it('looks before it writes when it was stopped for longer than the deadline', async () => {
+    let offset = 0;
+    const stopped = { now: () => clock.now() + offset, after: clock.after.bind(clock) };
+    const calls: string[] = [];
+    const api = leases.api(clock);
+    const told: LeaseApi = {
+      ...api,
+      read: (signal) => (calls.push('read'), api.read(signal)),
+      update: (...args) => (calls.push('update'), api.update(...args)),
+    };
+    const a = begin('a', { clock: stopped, lease: told, outlivesLease: true });
+    await settle();
+    offset = 10_001;
+    calls.length = 0;
+    await clock.advance(2_000);
+    expect(calls).toEqual(['read', 'update']);
+    expect(a.elector.isLeader).toBe(true);
+  });
+
+  it('gives the Lease back at its end also when it is fenced, if it is still its own', async () => {
+    const a = staying();
+    await settle();
+    isDown = true;
+    await clock.advance(20_000);
+    isDown = false;
+    a.stop.abort();
+    await settle();
+    expect([a.outcome, leases.lease?.spec?.holderIdentity, clock.pending]).toEqual(['stopped', '', 0]);
+  });
+});
+
+describe('a leader that may not', () => {
+  it('sends nothing when it was stopped for longer than the deadline', async () => {
+    let offset = 0;
+    const stopped = { now: () => clock.now() + offset, after: clock.after.bind(clock) };
+    const a = begin('a', { clock: stopped });
+    await settle();
+    offset = 10_001;
+    await clock.advance(2_000);
+    expect([leases.log, a.outcome]).toMatchObject([['create a'], { error: { code: 'NotLeader' } }]);
+  });
+});
+
 describe('the end', () => {
-  it('gives the Lease back, and the next one leads at its next look', async () => {
+  it('gives the Lease back', async () => {
     const a = begin('a');
     await settle();
-    const b = begin('b');
-    await clock.advance(3_000);
     a.stop.abort();
     await settle();
     expect([a.outcome, a.elector.isLeader, a.elector.lost.aborted]).toEqual(['stopped', false, true]);
     expect(leases.lease?.spec).toMatchObject({ holderIdentity: '', leaseDurationSeconds: 1, leaseTransitions: 0 });
-    await clock.advance(2_000);
-    expect(b.elector.isLeader).toBe(true);
+  });
+
+  it('has the next one lead at once, which watches; or at its next look, when it cannot watch', async () => {
+    const a = begin('a');
+    await settle();
+    const [b, c] = [begin('b'), begin('c', { lease: faulty({ changes: () => brokenWatch() }) })];
+    await clock.advance(3_000);
+    a.stop.abort();
+    await settle();
+    expect([b.elector.isLeader, c.elector.isLeader]).toEqual([true, false]);
     expect(leases.lease?.spec?.leaseTransitions).toBe(1);
+    b.stop.abort();
+    await settle();
+    expect(c.elector.isLeader).toBe(false);
+    await clock.advance(2_000);
+    expect(c.elector.isLeader).toBe(true);
   });
 
   it('gives the Lease back after a renewal that was broken off but carried out', async () => {

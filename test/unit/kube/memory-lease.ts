@@ -24,6 +24,7 @@ export class MemoryLeases {
   /** What was done, in order. */
   readonly log: string[] = [];
   #version = 0;
+  #changed: PromiseWithResolvers<void> = Promise.withResolvers();
 
   create(spec: LeaseSpec): Lease {
     if (this.lease) throw apiError(409, 'AlreadyExists');
@@ -38,6 +39,24 @@ export class MemoryLeases {
 
   delete(): void {
     this.lease = undefined;
+    this.#tell();
+  }
+
+  #tell(): void {
+    this.#changed.resolve();
+    this.#changed = Promise.withResolvers();
+  }
+
+  /** As a watch: what came between is told once. */
+  async *#changes({ metadata: { resourceVersion: seen } }: Lease, signal: AbortSignal): AsyncGenerator<void> {
+    const aborted = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+    let last: string | undefined = seen;
+    while (!signal.aborted) {
+      const now = this.lease?.metadata.resourceVersion;
+      if (now === last) await Promise.race([this.#changed.promise, aborted]);
+      else yield;
+      last = now;
+    }
   }
 
   #store(spec: LeaseSpec, verb: string): Lease {
@@ -45,6 +64,7 @@ export class MemoryLeases {
     const metadata = { namespace: 'kube-system', name: 'ballast', uid: 'u1', resourceVersion: String(this.#version) };
     this.lease = { metadata, spec };
     this.log.push(`${verb} ${spec.holderIdentity || '(nobody)'}`);
+    this.#tell();
     return this.lease;
   }
 
@@ -78,6 +98,7 @@ export class MemoryLeases {
       read: (signal) => call(signal, () => this.lease),
       create: (spec, signal) => call(signal, () => this.create(spec)),
       update: (lease, spec, signal) => call(signal, () => this.update(lease, spec)),
+      changes: (lease, signal) => this.#changes(lease, signal),
     };
   }
 }
