@@ -62,6 +62,16 @@ export const ERRORS = {
       'The Service asks to join a load balancer group of another namespace, and the configuration does not allow it.',
     remedy: 'Use a group of the own namespace, or ask the operator to allow it with `--allow-group`.',
   },
+  AddressNotAllowed: {
+    kind: 'terminal',
+    meaning: 'The Service asks for an address, and the configuration does not allow its namespace to.',
+    remedy: 'Ask for no address, or ask the operator to allow it with `--allow-address`.',
+  },
+  PortNotAllowed: {
+    kind: 'terminal',
+    meaning: 'The port is kept for the machine that the provider listens on.',
+    remedy: 'Choose another port, or ask the operator to allow it (`--proxy-reserved-ports`).',
+  },
   AddressNotInPool: {
     kind: 'terminal',
     meaning: 'The Service asks for an address that the provider does not have.',

@@ -1,6 +1,7 @@
 /** The addresses that load balancers may get, as ranges: a pool of `fd00::/64` costs as little as one of one address. */
 import { BallastError } from '#src/errors';
-import { ADDRESS_BITS, formatIp, parseCidr, parseIp, type IpAddress } from '#src/loadbalancer/ip';
+import { formatIp, type IpAddress } from '#src/loadbalancer/ip';
+import { cidrRange, parseIpRange, type IpRange } from '#src/loadbalancer/ip-range';
 import type { IpFamily } from '#src/loadbalancer/model';
 
 /** From `first` to `last`, both included. */
@@ -78,31 +79,13 @@ export function formatPool(pool: Pool): string {
   return texts.join(', ');
 }
 
-function parseEntry(entry: string, flag: string): AddressRange & { readonly family: IpFamily } {
-  const text = entry.trim();
-  if (text.includes('/')) {
-    const cidr = parseCidr(text);
-    if (cidr === undefined) throw invalid(flag, entry, 'it is not a CIDR');
-    return { family: cidr.includes(':') ? 'IPv6' : 'IPv4', ...cidrRange(cidr) };
+function parseEntry(entry: string, flag: string): IpRange {
+  try {
+    return parseIpRange(entry);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw invalid(flag, entry, error.message);
   }
-  const [firstText = '', lastText = firstText, ...rest] = text.split('-').map((part) => part.trim());
-  const first = parseIp(firstText);
-  const last = parseIp(lastText);
-  if (!first || !last || rest.length > 0) {
-    throw invalid(flag, entry, 'it is neither an address, nor a range like 192.0.2.1-192.0.2.9, nor a CIDR');
-  }
-  if (first.family !== last.family) throw invalid(flag, entry, 'it begins in one family and ends in the other');
-  if (first.value > last.value) throw invalid(flag, entry, 'it ends before it begins');
-  return { family: first.family, first: first.value, last: last.value };
-}
-
-/** The addresses of a canonical CIDR. */
-function cidrRange(cidr: string): AddressRange {
-  const [network = '', prefix = ''] = cidr.split('/');
-  const address = parseIp(network);
-  if (!address) throw new TypeError(`not a canonical CIDR: ${cidr}`);
-  const hosts = 1n << BigInt(ADDRESS_BITS[address.family] - Number(prefix));
-  return { first: address.value, last: address.value + hosts - 1n };
 }
 
 function merge(ranges: readonly AddressRange[]): readonly AddressRange[] {

@@ -1,5 +1,7 @@
 /** The values that have an inner form of their own. Every reader gives undefined for what it cannot read. */
 import { isIP } from 'node:net';
+import type { AddressGrant } from '../loadbalancer/address-grant.ts';
+import { parseIpRange, type IpRange } from '../loadbalancer/ip-range.ts';
 
 /** Both ends included. */
 export interface PortRange {
@@ -73,7 +75,30 @@ export function parseGroupRule(entry: string): GroupRule | undefined {
   const [group = '', list, ...rest] = entry.split('=');
   const parts = group.split('/');
   if (list === undefined || rest.length > 0 || parts.length !== 2 || !parts.every(isLabel)) return undefined;
-  if (list === '*') return { group, namespaces: '*' };
+  const namespaces = readNamespaces(list);
+  return namespaces && { group, namespaces };
+}
+
+/** `192.0.2.10=shop`, `192.0.2.0/28=shop,blog`, `fd00::1-fd00::9=*`, `*=*`. */
+export function parseAddressGrant(entry: string): AddressGrant | undefined {
+  const [where = '', list, ...rest] = entry.split('=');
+  if (list === undefined || rest.length > 0) return undefined;
+  const addresses = where.trim() === '*' ? '*' : parseAddresses(where);
+  const namespaces = readNamespaces(list);
+  return addresses && namespaces && { addresses, namespaces };
+}
+
+/** An address, `first-last`, or a CIDR. */
+export function parseAddresses(text: string): IpRange | undefined {
+  try {
+    return parseIpRange(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function readNamespaces(list: string): readonly string[] | '*' | undefined {
+  if (list.trim() === '*') return '*';
   const namespaces = list.split(',').map((name) => name.trim());
-  return namespaces.every(isLabel) ? { group, namespaces } : undefined;
+  return namespaces.every(isLabel) ? namespaces : undefined;
 }
