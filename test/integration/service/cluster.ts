@@ -7,7 +7,7 @@ import {
   type ControlPlane,
   type ControlPlaneOptions,
 } from '#test/control-plane/control-plane';
-import type { Controller } from './controller.ts';
+import type { ControllerProcess } from '#test/chaos/controller-process';
 import { waitFor } from './wait.ts';
 
 export type ServiceSpec = NonNullable<Service['spec']>;
@@ -40,7 +40,7 @@ export function useCluster(options: ControlPlaneOptions = {}): Cluster {
 export class Cluster {
   #plane: ControlPlane | undefined;
   #namespaces = 0;
-  readonly #controllers: Controller[] = [];
+  readonly #controllers: ControllerProcess[] = [];
 
   start(plane: ControlPlane): void {
     this.#plane = plane;
@@ -52,7 +52,7 @@ export class Cluster {
   }
 
   /** Controllers to end with the cluster, and whose log helps to understand a failure. */
-  adopt(controller: Controller): void {
+  adopt(controller: ControllerProcess): void {
     this.#controllers.push(controller);
   }
 
