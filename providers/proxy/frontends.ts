@@ -5,6 +5,7 @@ import type { Frontend, FrontendParts } from './frontend.ts';
 import type { ListenerSpec } from './listener-spec.ts';
 import type { ProxyMetrics } from './metrics.ts';
 import type { ProxyOptions } from './options.ts';
+import { ReservedFrontend } from './reserved-frontend.ts';
 import { Selector } from './selector.ts';
 import type { TargetGroup } from './target-group.ts';
 import { TcpListener } from './tcp-listener.ts';
@@ -31,6 +32,7 @@ export class Frontends {
 
   /** A frontend that is not open yet; one that never opens must be closed all the same. */
   create(id: LoadBalancerId, spec: ListenerSpec, group: TargetGroup, onDied: FrontendParts['onDied']): Frontend {
+    if (!this.#options.listen) return new ReservedFrontend(spec);
     const rules = { after: this.#options.ejectAfter, forMs: this.#options.healthIntervalMs };
     const gate = spec.protocol === 'TCP' ? this.#connections : this.#sessions;
     const parts: FrontendParts = {

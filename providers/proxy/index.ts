@@ -59,6 +59,9 @@ const CAPABILITIES: Omit<Capabilities, 'inProcess'> = {
   settings: ['algorithm', 'proxyProtocol', 'idleTimeoutSeconds', 'maxConnections', 'drainTimeoutSeconds'],
 };
 
+/** Who only gives addresses is in nobody's way: what comes in at them is for kube-proxy on the nodes. */
+const ADDRESSES_ONLY = { needsNodePorts: false, ipMode: 'VIP' } as const;
+
 const TOO_FEW_FILES =
   '--proxy-max-connections, --proxy-max-waiting and --proxy-max-udp-sessions need more open files than this process ' +
   'may have; they are lowered in proportion. Raise the limit (ulimit -n, LimitNOFILE=) or lower the flags.';
@@ -89,14 +92,15 @@ class ProxyProvider implements Provider<Observed, ProxyStep> {
     const { log, registry, clock = systemClock, runIp: run = runIp, addressesInUse: inUse = addressesInUse } = deps;
     this.#options = options;
     const openFiles = deps.openFiles ?? mostOpenFiles();
-    const limited = limitsWithin(options, openFiles);
+    const limited = options.listen ? limitsWithin(options, openFiles) : options;
     if (limited !== options) {
       const { maxConnections, maxWaiting, maxUdpSessions } = limited;
       const needed = filesNeeded(options);
       this.#warn = () => log.warn({ openFiles, needed, maxConnections, maxWaiting, maxUdpSessions }, TOO_FEW_FILES);
     }
     // Addresses on an interface outlive the process.
-    this.capabilities = { ...CAPABILITIES, inProcess: options.interface === undefined };
+    const inProcess = options.interface === undefined;
+    this.capabilities = { ...CAPABILITIES, ...(options.listen ? {} : ADDRESSES_ONLY), inProcess };
     if (options.interface !== undefined) {
       this.ending = { atMostMs: options.shutdownTimeoutMs + REMOVAL_MS, option: 'proxy-shutdown-timeout' };
     }
@@ -124,7 +128,7 @@ class ProxyProvider implements Provider<Observed, ProxyStep> {
     );
     this.#engine = new Engine({
       pool: options.pool,
-      views: new NodeViews(this.#checker, options.healthPort),
+      views: new NodeViews(this.#checker, options.listen ? options.healthPort : 0),
       frontends: new Frontends(limited, clock, metrics),
       log,
       onChange,

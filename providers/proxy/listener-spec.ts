@@ -25,6 +25,7 @@ export interface ListenerSpec {
   readonly protocol: 'TCP' | 'UDP';
   /** UID of the member whose targets it sends to. */
   readonly member: string;
+  /** 0 where nothing listens, and so nothing is sent. */
   readonly nodePort: number;
   readonly settings: ListenerSettings;
 }

@@ -27,6 +27,15 @@ export const PROXY_OPTIONS: readonly OptionSpec[] = [
       'CAP_NET_ADMIN). Without it, each address must be on the machine already.',
   },
   {
+    name: 'proxy-listen',
+    type: 'boolean',
+    default: 'true',
+    form: '`true` or `false`',
+    meaning:
+      'With `false`, Services get addresses and nothing more: no socket is opened, no node is asked for its health, no ' +
+      'NodePort is needed. For clusters where something else brings the traffic to the nodes, and for tests.',
+  },
+  {
     name: 'proxy-algorithm',
     type: 'text',
     default: 'round-robin',
@@ -179,6 +188,8 @@ export const PROXY_OPTIONS: readonly OptionSpec[] = [
 export interface ProxyOptions {
   readonly pool: Pool;
   readonly interface: string | undefined;
+  /** False: addresses are given, and nothing listens on them. */
+  readonly listen: boolean;
   readonly algorithm: Algorithm;
   readonly maxConnections: number;
   readonly maxWaiting: number;
@@ -205,6 +216,7 @@ const SCHEMA = z.strictObject({
     .string()
     .regex(/^[^\s/:-][^\s/:]{0,14}$/)
     .optional(),
+  'proxy-listen': z.boolean().default(true),
   'proxy-algorithm': z.enum(['round-robin', 'least-connections']).default('round-robin'),
   'proxy-max-connections': number('proxy-max-connections'),
   'proxy-max-waiting': number('proxy-max-waiting'),
@@ -234,6 +246,7 @@ export function parseProxyOptions(raw: Readonly<Record<string, unknown>>): Proxy
   return {
     pool: parsePool(data['proxy-addresses'], 'proxy-addresses'),
     interface: data['proxy-interface'],
+    listen: data['proxy-listen'],
     algorithm: data['proxy-algorithm'],
     maxConnections: data['proxy-max-connections'],
     maxWaiting: data['proxy-max-waiting'],

@@ -72,7 +72,8 @@ function placeListener(
   observed: Observed,
   options: ProxyOptions,
 ): { readonly specs: readonly ListenerSpec[] } | Unavailable {
-  const { port, protocol, nodePort } = listener;
+  const { port, protocol } = listener;
+  const nodePort = options.listen ? listener.nodePort : 0;
   if (protocol === 'SCTP') {
     return {
       code: 'UnsupportedProtocol',

@@ -3,9 +3,14 @@ import { parseIp } from '#src/loadbalancer/ip';
 import type { DesiredLoadBalancer, Member } from '#src/loadbalancer/model';
 import type { Address, LoadBalancerStatus, Readiness } from '#src/loadbalancer/provider';
 import type { Observed } from './observed.ts';
+import type { ProxyOptions } from './options.ts';
 
 /** Publishes the addresses on which something of the load balancer listens, the oldest member's primary family first. */
-export function statusOf(desired: DesiredLoadBalancer, observed: Observed): LoadBalancerStatus {
+export function statusOf(
+  desired: DesiredLoadBalancer,
+  observed: Observed,
+  { listen }: Pick<ProxyOptions, 'listen'>,
+): LoadBalancerStatus {
   const open = new Set(observed.listeners.map(({ address }) => address));
   const order = desired.members.flatMap((member) => member.families.map(({ family }) => family));
   const addresses = observed.addresses
@@ -15,7 +20,9 @@ export function statusOf(desired: DesiredLoadBalancer, observed: Observed): Load
       return parsed ? [{ kind: 'ip', ip: parsed.text, family: parsed.family }] : [];
     })
     .toSorted((a, b) => (a.kind === 'ip' && b.kind === 'ip' ? order.indexOf(a.family) - order.indexOf(b.family) : 0));
-  const readiness = new Map(desired.members.map((member) => [member.ref.uid, readinessOf(member, desired, observed)]));
+  const readiness = new Map(
+    desired.members.map((member) => [member.ref.uid, listen ? readinessOf(member, desired, observed) : ADDRESS_ONLY]),
+  );
   return { addresses, readiness };
 }
 
@@ -38,6 +45,12 @@ function readinessOf({ ref, trafficPolicy }: Member, desired: DesiredLoadBalance
         : notReady('NoNodes', 'No node of the cluster may receive load balancer traffic.');
   }
 }
+
+/** Nobody here knows whether traffic arrives. */
+const ADDRESS_ONLY: Readiness = notReady(
+  'AddressOnly',
+  'Ballast only gives the address (--proxy-listen=false); something else has to bring the traffic to the nodes.',
+);
 
 const UNHEALTHY: Readonly<Record<Member['trafficPolicy'], string>> = {
   Local:

@@ -103,7 +103,9 @@ export function setTargets(
 }
 
 export function openListener(id: LoadBalancerId, spec: ListenerSpec): OpenListener {
-  const summary = `Listen on ${endpointKey(spec)} for NodePort ${spec.nodePort}`;
+  const { nodePort } = spec;
+  const summary =
+    nodePort === 0 ? `Reserve ${endpointKey(spec)}` : `Listen on ${endpointKey(spec)} for NodePort ${nodePort}`;
   return { kind: 'openListener', id, spec, impact: 'none', listener: refOf(spec), summary };
 }
 

@@ -11,13 +11,15 @@ const BOTH = [
   { family: 'IPv4', required: true },
 ] as const;
 
+const LISTENING = { listen: true } as const;
+
 /** What is observed of the load balancer once it is made, with this health. */
 function made(options: MemberOptions, health: TargetsHealth, nodes = 3): ReturnType<typeof statusOf> {
   const model = new PlanModel({ 'proxy-addresses': ['192.0.2.1', 'fd00::1'] });
   const desired = desiredLoadBalancer({ members: [member(options)], nodes: manyNodes(nodes) });
   model.reconcile(desired, desired.id);
   const observed = model.observe(desired.id);
-  return statusOf(desired, { ...observed, targets: observed.targets.map((each) => ({ ...each, health })) });
+  return statusOf(desired, { ...observed, targets: observed.targets.map((each) => ({ ...each, health })) }, LISTENING);
 }
 
 const local = { trafficPolicy: 'Local', endpointNodes: [] } as const;
@@ -62,7 +64,7 @@ describe('the status', () => {
       targets: [],
       draining: [],
     };
-    const { addresses, readiness } = statusOf(desired, observed);
+    const { addresses, readiness } = statusOf(desired, observed, LISTENING);
     expect(addresses).toEqual([]);
     expect(readiness.get('uid-web')).toMatchObject({ ready: false, reason: 'NotListening' });
   });
