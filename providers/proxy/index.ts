@@ -203,7 +203,7 @@ class ProxyProvider implements Provider<Observed, ProxyStep> {
   }
 
   status(desired: DesiredLoadBalancer, observed: Observed): LoadBalancerStatus {
-    return statusOf(desired, observed);
+    return statusOf(desired, observed, this.#options);
   }
 
   holders(observed: Observed): readonly string[] {
