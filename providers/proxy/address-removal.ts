@@ -34,8 +34,13 @@ export class AddressRemoval {
     await this.#remove((address, inUse) => !this.#parts.isHeld(address) && !inUse.has(address));
   }
 
-  /** Removes everything: this process serves nothing any more. */
+  /** Removes everything, for good: this process serves nothing any more, though a reconcile may still be under way. */
   async all(): Promise<void> {
+    const { addresses, clock } = this.#parts;
+    await new Promise<void>((resolve) => {
+      const cancel = clock.after(REMOVAL_MS, resolve);
+      void addresses.seal().then(() => (cancel(), resolve()));
+    });
     await this.#remove((address, inUse) => this.#parts.isHeld(address) || !inUse.has(address));
   }
 

@@ -5,6 +5,7 @@ import { keyOf, type LoadBalancerKey } from '#src/loadbalancer/identity';
 import type { LoadBalancerId } from '#src/loadbalancer/model';
 import type { Log } from '#src/telemetry/log';
 import { Claims } from './claims.ts';
+import { providerEnded } from './ended.ts';
 import { endpointKey, sameSpec, type Endpoint, type ListenerSpec } from './listener-spec.ts';
 import type { Frontends } from './frontends.ts';
 import type { Frontend } from './frontend.ts';
@@ -150,7 +151,7 @@ export class Engine {
   }
 
   #checkOpen(): void {
-    if (this.#isClosed) throw new DOMException('The proxy provider has ended.', 'AbortError');
+    if (this.#isClosed) throw providerEnded();
   }
 }
 

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { BallastError } from '#src/errors';
 import { ADDRESS_BITS, parseIp } from '#src/loadbalancer/ip';
 import type { Clock } from './clock.ts';
+import { providerEnded } from './ended.ts';
 
 /** Runs `ip` with these arguments; resolves with its output, rejects with what it says when it fails. */
 export type RunIp = (args: readonly string[], signal: AbortSignal) => Promise<string>;
@@ -58,6 +59,7 @@ export class InterfaceAddresses {
   #local: ReadonlySet<string> | undefined;
   /** Changes are made one after the other. */
   #last: Promise<unknown> = Promise.resolve();
+  #isSealed = false;
 
   constructor(device: string, run: RunIp, clock: Clock) {
     this.#device = device;
@@ -78,9 +80,16 @@ export class InterfaceAddresses {
     return [...addresses].flatMap(([address, ours]) => (ours ? [address] : []));
   }
 
+  /** From now on nothing is added; resolves when the change under way, if there is one, is over. */
+  async seal(): Promise<void> {
+    this.#isSealed = true;
+    await this.#last;
+  }
+
   /** Puts the address on the interface, unless it is on this machine already. Throws `InterfaceFailed`. */
   add(address: string, signal: AbortSignal): Promise<void> {
     return this.#inTurn(async () => {
+      if (this.#isSealed) throw providerEnded();
       if ((await this.#fresh(signal)).addresses.has(address)) return;
       const args = ['addr', 'add', withPrefix(address), 'dev', this.#device, 'metric', String(OUR_METRIC)];
       // Duplicate address detection would keep an IPv6 address from being listened on for a second or more.

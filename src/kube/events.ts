@@ -32,6 +32,11 @@ export interface EventRecorderOptions {
   readonly metrics: KubeMetrics;
   /** Which of several replicas reports; as a rule the pod's name. */
   readonly instance: string;
+  /**
+   * Called before every write; throws when this process may not write any more. What waits is dropped then: whoever
+   * leads tells what is true by now.
+   */
+  readonly fence: () => void;
   /** Default: `ballast.dev/controller`. */
   readonly controller?: string;
   /** Most Events waiting to be written. Default: 1000. */
@@ -51,7 +56,7 @@ const WRITE_TIMEOUT_MS = 10_000;
 const TRIES = 6;
 const BACKOFF: BackoffOptions = { initialMs: 1_000, maxMs: 10_000, jitter: 0.5 };
 
-type DropCause = 'queue_full' | 'rate_limited' | 'refused' | 'unreachable' | 'shutdown';
+type DropCause = 'queue_full' | 'rate_limited' | 'refused' | 'unreachable' | 'not_leader' | 'shutdown';
 
 interface Tracked {
   readonly series: EventSeries;
@@ -194,9 +199,10 @@ export class EventRecorder {
   }
 
   async #send(series: EventSeries, signal: AbortSignal): Promise<void> {
-    const { client, metrics } = this.#options;
+    const { client, metrics, fence } = this.#options;
     const options = { signal, timeoutMs: WRITE_TIMEOUT_MS };
     const { count } = series;
+    fence();
     if (series.writtenCount > 0) {
       try {
         const name = { namespace: eventNamespace(series.ref), name: series.name };
@@ -207,6 +213,7 @@ export class EventRecorder {
       } catch (error) {
         // The API server forgets Events after an hour; this one goes on as a new one.
         if (!isNotFound(error)) throw error;
+        fence();
       }
     }
     try {
@@ -221,7 +228,7 @@ export class EventRecorder {
   #giveUp(series: EventSeries, error: BallastError): void {
     this.#pending.delete(series);
     this.#series.delete(seriesKey(series.ref, series.details));
-    this.#drop(error.code === 'ApiUnavailable' || error.code === 'ApiThrottled' ? 'unreachable' : 'refused');
+    this.#drop(causeOf(error));
     const { reason, note } = series.details;
     this.#options.log.warn({ error, object: series.ref.name, reason, note }, 'an Event could not be written');
   }
@@ -229,4 +236,9 @@ export class EventRecorder {
   #drop(cause: DropCause): void {
     this.#options.metrics.eventsDropped.inc({ cause });
   }
+}
+
+function causeOf({ code }: BallastError): DropCause {
+  if (code === 'NotLeader') return 'not_leader';
+  return code === 'ApiUnavailable' || code === 'ApiThrottled' ? 'unreachable' : 'refused';
 }

@@ -56,6 +56,8 @@ export class Controller<Key extends string> {
   readonly #log: Log;
   /** The reconciles under way. */
   readonly #running = new Map<Key, AbortController>();
+  /** When the time of a reconcile under way was over. */
+  readonly #overdue = new Map<Key, number>();
   /** How many conflicts in a row each key has had. */
   readonly #conflicts = new Map<Key, number>();
   readonly #ended: PromiseWithResolvers<void> = Promise.withResolvers();
@@ -78,6 +80,18 @@ export class Controller<Key extends string> {
   /** Resolves when `run` has been called and nothing of it is left, which is later when reconciles do not heed their abort. */
   get ended(): Promise<void> {
     return this.#ended.promise;
+  }
+
+  /**
+   * True unless a reconcile goes on for longer than `abortMs` after its time was over and it was aborted; then which.
+   * Its key waits for it, and its worker is lost, until it ends: only a new process can help.
+   */
+  live(): boolean | string {
+    const { clock, abortMs } = this.#options;
+    const stuck = [...this.#overdue].filter(([, since]) => clock.now() - since > abortMs);
+    if (stuck.length === 0) return true;
+    const keys = stuck.map(([key, since]) => `${key} (${Math.round((clock.now() - since) / 1_000)} s ago)`);
+    return `did not heed their abort: ${keys.join(', ')}`;
   }
 
   /**
@@ -160,6 +174,7 @@ export class Controller<Key extends string> {
     const attempt = new AbortController();
     const cancelTimeout = clock.after(timeoutMs, () => {
       log.warn({ timeoutMs }, 'aborting a reconcile that takes too long');
+      this.#overdue.set(key, clock.now());
       attempt.abort(new ReconcileTimeout(timeoutMs));
     });
     this.#running.set(key, attempt);
@@ -170,6 +185,7 @@ export class Controller<Key extends string> {
     } finally {
       cancelTimeout();
       this.#running.delete(key);
+      this.#overdue.delete(key);
     }
   }
 

@@ -21,6 +21,8 @@ export interface Component {
   readonly keepsLeadership?: boolean;
   /** True when it is ready; otherwise why not, or false. Asked while it runs; ready by default. */
   ready?(): boolean | string;
+  /** True unless only a new process can help; then why, or false. Asked while it runs; true by default. */
+  live?(): boolean | string;
 }
 
 /** Who may act, as somebody else decides it. */
@@ -46,12 +48,17 @@ interface Part {
   state: 'waiting' | 'running' | 'ended';
 }
 
+interface Started {
+  readonly part: Part;
+  readonly ended: Promise<void>;
+}
+
 /** The share of the time to stop that components have to end one after the other, before the rest is told at once. */
 const ORDERLY_SHARE = 0.8;
 
 /**
- * Runs components together: starts them in the order in which they were added, ends them in the reverse order, and
- * ends all when one fails.
+ * Runs components together: starts them in the order in which they were added, ends first those that need
+ * leadership, then the others in the reverse order, and ends all when one fails.
  */
 export class Manager {
   readonly #clock: Clock;
@@ -60,7 +67,7 @@ export class Manager {
   readonly #stopTimeoutMs: number;
   readonly #parts: Part[] = [];
   /** In the order in which they started. */
-  readonly #started: { readonly part: Part; readonly ended: Promise<void> }[] = [];
+  readonly #started: Started[] = [];
   readonly #stop = new AbortController();
   #failure: { readonly error: unknown } | undefined;
   #hasRun = false;
@@ -85,6 +92,16 @@ export class Manager {
   checks(): readonly Check[] {
     const components = this.#parts.map((part) => ({ name: part.component.name, check: () => this.#ready(part) }));
     return [...components, { name: 'shutdown', check: () => (this.#stop.signal.aborted ? 'the process ends' : true) }];
+  }
+
+  /** What `/healthz` shows: each component that could ask for a new process. */
+  liveChecks(): readonly Check[] {
+    return this.#parts
+      .filter(({ component }) => component.live !== undefined)
+      .map((part) => ({
+        name: part.component.name,
+        check: () => part.state !== 'running' || (part.component.live?.() ?? true),
+      }));
   }
 
   /**
@@ -174,8 +191,9 @@ export class Manager {
     const deadline = this.#clock.now() + this.#stopTimeoutMs;
     const orderlyUntil = this.#clock.now() + this.#stopTimeoutMs * ORDERLY_SHARE;
     const reason: unknown = this.#stop.signal.reason;
-    for (const { part, ended } of this.#started.toReversed()) {
-      part.abort.abort(reason);
+    for (const stage of this.#stages()) {
+      for (const { part } of stage) part.abort.abort(reason);
+      const ended = Promise.all(stage.map(({ ended: one }) => one));
       if (!(await settlesWithin(this.#clock, ended, orderlyUntil - this.#clock.now()))) break;
     }
     const [keepers, others] = partition(this.#started, ({ part }) => part.component.keepsLeadership === true);
@@ -189,6 +207,15 @@ export class Manager {
     return this.#started
       .filter(({ part }) => part.abort.signal.aborted && part.state !== 'ended')
       .map(({ part }) => part.component.name);
+  }
+
+  /**
+   * What is told to end together, in order. Those that need leadership need nothing of each other: one after the other,
+   * a slow one would leave the next too little time to take away what it has outside.
+   */
+  #stages(): readonly (readonly Started[])[] {
+    const [leading, others] = partition(this.#started, ({ part }) => part.component.needsLeadership === true);
+    return [leading, ...others.toReversed().map((one) => [one])];
   }
 
   #ready(part: Part): boolean | string {

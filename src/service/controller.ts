@@ -157,6 +157,16 @@ export class ServiceController {
     if (failures.length > 0) throw failures[0];
   }
 
+  /** Looks at every load balancer at once: for a process that leads again after a time in which it wrote nothing. */
+  resync(): void {
+    this.#enqueueAll();
+  }
+
+  /** For `/healthz`: true, or which load balancers' reconciles hang for good. */
+  live(): boolean | string {
+    return this.#controller.live();
+  }
+
   /** Stops following the stores. */
   close(): void {
     this.#router.stop();

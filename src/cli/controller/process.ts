@@ -49,8 +49,14 @@ export async function runProcess(input: ProcessInput, signal: AbortSignal): Prom
       identity: electorIdentity(hostname()),
       log,
       metrics: cluster.metrics,
+      // What lives outside the process may be in the way of another leader; what is in it is not.
+      outlivesLease: input.providers.every(({ capabilities }) => capabilities.inProcess),
+      onResume: () => {
+        for (const controller of controllers) controller.resync();
+      },
     });
-  const recorder = new EventRecorder({ client, log, metrics: cluster.metrics, instance: hostname() });
+  const fence = (): void => elector?.fence();
+  const recorder = new EventRecorder({ client, log, metrics: cluster.metrics, instance: hostname(), fence });
   const watched = watchStores(client, log, cluster.metrics);
   const service = serviceConfig(config);
   const rules = claimRules(service, input.providers);
@@ -63,7 +69,7 @@ export async function runProcess(input: ProcessInput, signal: AbortSignal): Prom
         stores: watched.stores,
         writer: createServiceWriter(client),
         events: serviceEvents(recorder),
-        fence: () => elector?.fence(),
+        fence,
         config: service,
         clock: systemClock,
         log,
@@ -85,9 +91,7 @@ export async function runProcess(input: ProcessInput, signal: AbortSignal): Prom
   const standbys = input.providers.map((provider) => elector && standbyOf(provider, elector));
   // Ended in the reverse order: work first, then what it needs, and the Lease last.
   const components: readonly Component[] = [
-    ...(elector
-      ? [{ name: 'leader-election', keepsLeadership: true, start: (end: AbortSignal) => elector.run(end) }]
-      : []),
+    ...(elector ? [electionComponent(elector)] : []),
     { name: 'events', start: (end) => recorder.run(end) },
     ...watched.components,
     ...(health ? [health] : []),
@@ -104,10 +108,25 @@ export async function runProcess(input: ProcessInput, signal: AbortSignal): Prom
   }
 }
 
+function electionComponent(elector: LeaderElector): Component {
+  return {
+    name: 'leader-election',
+    keepsLeadership: true,
+    start: (end) => elector.run(end),
+    ready() {
+      const { fencedForMs } = elector;
+      if (fencedForMs === undefined) return true;
+      const seconds = Math.round(fencedForMs / 1_000);
+      return `fenced for ${seconds} s: the Lease could not be renewed; what was served before still is, nothing is changed`;
+    },
+  };
+}
+
 function serviceComponent(controller: ServiceController, prepared: Promise<unknown>): Component {
   return {
     name: `services-${controller.provider.name}`,
     needsLeadership: true,
+    live: () => controller.live(),
     async start(signal) {
       await Promise.race([prepared, untilAborted(signal)]);
       if (!signal.aborted) await controller.start(signal);
@@ -117,7 +136,14 @@ function serviceComponent(controller: ServiceController, prepared: Promise<unkno
 
 function healthServer({ config, log, registry }: ProcessInput, manager: Manager): HealthServer {
   const { host = everyAddress(), port = 0 } = config.metricsAddress ?? {};
-  return new HealthServer({ host, port, log, registry, ready: () => manager.checks() });
+  return new HealthServer({
+    host,
+    port,
+    log,
+    registry,
+    live: () => manager.liveChecks(),
+    ready: () => manager.checks(),
+  });
 }
 
 /** `::` takes IPv4 as well, but does not exist where IPv6 is off. */

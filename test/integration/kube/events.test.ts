@@ -67,7 +67,13 @@ describe('the event recorder on a real API server', () => {
   it('writes what kubectl shows, once, with its count, and all of it before it ends', async () => {
     const captured = captureLog();
     const metrics = registerKubeMetrics(new Registry());
-    const events = new EventRecorder({ client: kube.client, log: captured.log, metrics, instance: 'test-pod' });
+    const events = new EventRecorder({
+      client: kube.client,
+      log: captured.log,
+      metrics,
+      instance: 'test-pod',
+      fence: () => {},
+    });
     const stop = new AbortController();
     const running = events.run(stop.signal);
     const ensuring = { type: 'Normal', reason: 'EnsuringLoadBalancer', action: 'Ensure', note: 'Making it.' } as const;
@@ -102,7 +108,13 @@ describe('the event recorder on a real API server', () => {
 
   it('goes on with a new Event when its own was deleted', async () => {
     const metrics = registerKubeMetrics(new Registry());
-    const events = new EventRecorder({ client: kube.client, log: captureLog().log, metrics, instance: 'test-pod' });
+    const events = new EventRecorder({
+      client: kube.client,
+      log: captureLog().log,
+      metrics,
+      instance: 'test-pod',
+      fence: () => {},
+    });
     const stop = new AbortController();
     const running = events.run(stop.signal);
     const ref = { ...web, name: 'api', uid: 'u2' };

@@ -65,7 +65,7 @@ afterEach(async () => {
 });
 
 function recorder(more: Partial<EventRecorderOptions> = {}): EventRecorder {
-  const options = { client: server, log: captured.log, metrics, instance: 'pod-1', clock };
+  const options = { client: server, log: captured.log, metrics, instance: 'pod-1', clock, fence: () => {} };
   return new EventRecorder({ ...options, ...more });
 }
 
@@ -290,6 +290,26 @@ describe('an API server that refuses or is away', () => {
     expect(await dropped()).toEqual({ refused: 1 });
     expect(server.created).toHaveLength(1);
     expect(server.created[0]).not.toHaveProperty('series');
+  });
+
+  it('is not asked by one that leads no longer: what waits is dropped', async () => {
+    let leads = true;
+    const fence = (): void => {
+      if (!leads) throw new BallastError('NotLeader', 'fenced');
+    };
+    const events = recorder({ fence });
+    running = events.run(stop.signal);
+    events.record(web, ensured);
+    await settle();
+    leads = false;
+    events.record(web, ensured);
+    events.record(other('api'), ensured);
+    await clock.advance(60_000);
+    expect([server.created.length, server.counts, await dropped()]).toEqual([1, [], { not_leader: 2 }]);
+    leads = true;
+    events.record(other('api'), ensured);
+    await settle();
+    expect(server.created).toHaveLength(2);
   });
 
   it('makes no second Event when only the answer to the first was lost', async () => {

@@ -45,8 +45,8 @@ function faulty(changes: Partial<LeaseApi>): LeaseApi {
   return { ...leases.api(clock), ...changes };
 }
 
-async function* brokenWatch(): AsyncGenerator<void> {
-  throw unavailable();
+function brokenWatch(): AsyncIterable<unknown> {
+  return { [Symbol.asyncIterator]: () => ({ next: () => Promise.reject(unavailable()) }) };
 }
 
 async function leads({ elector }: Process): Promise<boolean> {

@@ -341,6 +341,19 @@ describe('the time limit of a reconcile', () => {
     await settle();
     expect(calls).toBe(2);
   });
+
+  it('once it is over and its abort not heeded, the process counts as ill until the reconcile ends', async () => {
+    const held = Promise.withResolvers<Result>();
+    const controller = start(() => held.promise, { timeoutMs: 60_000, abortMs: 1_000 });
+    controller.queue.add('a/b');
+    await clock.advance(61_000);
+    expect(controller.live()).toBe(true);
+    await clock.advance(9_000);
+    expect(controller.live()).toBe('did not heed their abort: a/b (10 s ago)');
+    held.resolve(DONE);
+    await settle();
+    expect(controller.live()).toBe(true);
+  });
 });
 
 describe('the end', () => {

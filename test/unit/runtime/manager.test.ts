@@ -211,6 +211,19 @@ describe('the time to end', () => {
 describe('leadership', () => {
   const needs = { needsLeadership: true };
 
+  it('those that need it end together and before the others: a slow one takes no time from another', async () => {
+    const parts = [component('a'), component('slow', 8_500, needs), component('b'), component('c', 8_500, needs)];
+    const running = manage(parts).run(stop.signal);
+    await settle();
+    events.length = 0;
+    stop.abort();
+    await settle();
+    expect(events).toEqual(['slow aborted', 'c aborted']);
+    await clock.advance(8_500);
+    await running;
+    expect(events.slice(-2).toSorted()).toEqual(['c ended', 'slow ended']);
+  });
+
   it('holds back those that need it, and only those', async () => {
     const lead = leadership();
     const running = manage([component('a', 0, needs), component('b')], { leadership: lead }).run(stop.signal);
@@ -307,6 +320,28 @@ describe('leadership', () => {
     expect(events).toEqual(['a starts']);
     stop.abort();
     await running;
+  });
+});
+
+describe('the liveness checks', () => {
+  it('ask those that have something to say while they run, and nobody else', async () => {
+    let stuck = true;
+    const lead = leadership();
+    const live = (): boolean | string => !stuck || 'hangs for good';
+    const manager = manage([component('store'), component('service', 0, { needsLeadership: true, live })], {
+      leadership: lead,
+    });
+    expect(runChecks('healthz', manager.liveChecks()).text).toBe('[+]service ok\nhealthz check passed\n');
+    const running = manager.run(stop.signal);
+    lead.acquire();
+    await settle();
+    expect(runChecks('healthz', manager.liveChecks()).text).toContain('[-]service failed: hangs for good');
+    stuck = false;
+    expect(runChecks('healthz', manager.liveChecks()).ok).toBe(true);
+    stop.abort();
+    await running;
+    stuck = true;
+    expect(runChecks('healthz', manager.liveChecks()).ok).toBe(true);
   });
 });
 

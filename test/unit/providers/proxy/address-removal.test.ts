@@ -6,7 +6,7 @@ import { createProxyProvider } from '#providers/proxy/index';
 import type { RunIp } from '#providers/proxy/interface-addresses';
 import { parseProxyOptions } from '#providers/proxy/options';
 import { BallastError } from '#src/errors';
-import type { Provider } from '#src/loadbalancer/provider';
+import type { PlanStep, Provider } from '#src/loadbalancer/provider';
 import { desiredLoadBalancer, member, serviceId } from '#test/fakes/builders';
 import { captureLog, type CapturedLog } from '#test/fakes/log';
 import { Cleanup, NODE_PORT, context, dialClient, endOf, loopback, nodesOf, startNode, until } from './rig.ts';
@@ -21,11 +21,13 @@ class Machine {
   readonly addresses = new Map<string, number | undefined>();
   readonly inUse = new Set<string>();
   broken = false;
+  beforeAdd: () => Promise<void> = async () => {};
   readonly run: RunIp = async (args) => {
     if (this.broken) throw new Error('RTNETLINK answers: Operation not permitted');
     const [verb, what, cidr = ''] = args[0] === '-j' ? ['addr', 'show'] : args;
     const address = cidr.split('/')[0] ?? '';
     if (verb !== 'addr') throw new Error(`no such command: ${args.join(' ')}`);
+    if (what === 'add') await this.beforeAdd();
     if (what === 'add') this.addresses.set(address, Number(args[args.indexOf('metric') + 1]));
     if (what === 'del') this.addresses.delete(address);
     const infos = [...this.addresses].map(([local, metric]) => ({ local, prefixlen: 32, metric }));
@@ -111,6 +113,41 @@ describe('the proxy with an interface', () => {
     await until(() => log.text().includes('Operation not permitted'), 'it is logged');
     leads.abort();
     await expect(standby).resolves.toBeUndefined();
+  });
+
+  it('leaves no address behind that a reconcile was about to add when it ended', async () => {
+    const machine = new Machine();
+    const slow = Promise.withResolvers<void>();
+    const adding = Promise.withResolvers<void>();
+    machine.beforeAdd = () => {
+      adding.resolve();
+      return slow.promise;
+    };
+    const proxy = proxyOn(machine, ['192.0.2.1', '192.0.2.2']);
+    const { provider } = proxy;
+    const running = proxy.run();
+    provider.restore([]);
+    const addressStep = async (name: string): Promise<PlanStep> => {
+      const desired = desiredLoadBalancer({ members: [member({ name })] });
+      const { steps } = provider.plan(desired, await provider.observe(desired.id, context()));
+      for (const step of steps) {
+        if (step.kind === 'addInterfaceAddress') return step;
+        await provider.apply(step, context());
+      }
+      throw new Error(`no address to add: ${JSON.stringify(steps)}`);
+    };
+    const [one, two] = [await addressStep('one'), await addressStep('two')];
+    const underWay = provider.apply(one, context());
+    await adding.promise;
+    proxy.abort.abort();
+    // Time enough for one that did not wait to have looked at the interface.
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    slow.resolve();
+    await underWay;
+    await running;
+    expect(machine.addresses.size).toBe(0);
+    await expect(provider.apply(two, context())).rejects.toMatchObject({ code: 'NotLeader' });
+    expect(machine.addresses.size).toBe(0);
   });
 
   for (const [what, reason, stays] of [
