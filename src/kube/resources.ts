@@ -1,4 +1,13 @@
-import type { EndpointSlice, Event, KubeObject, Lease, Node, Service } from './wire.ts';
+import type {
+  EndpointSlice,
+  Event,
+  KubeObject,
+  Lease,
+  Node,
+  Service,
+  SubjectAccessReview,
+  TokenReview,
+} from './wire.ts';
 
 declare const objectType: unique symbol;
 
@@ -47,6 +56,22 @@ export const EVENTS: Resource<Event> = {
   plural: 'events',
   kind: 'Event',
   namespaced: true,
+};
+
+export const TOKEN_REVIEWS: Resource<TokenReview> = {
+  group: 'authentication.k8s.io',
+  version: 'v1',
+  plural: 'tokenreviews',
+  kind: 'TokenReview',
+  namespaced: false,
+};
+
+export const SUBJECT_ACCESS_REVIEWS: Resource<SubjectAccessReview> = {
+  group: 'authorization.k8s.io',
+  version: 'v1',
+  plural: 'subjectaccessreviews',
+  kind: 'SubjectAccessReview',
+  namespaced: false,
 };
 
 /** `v1`, `discovery.k8s.io/v1`. */

@@ -3,7 +3,15 @@
  * generated classes of the client library stay out, because they drop fields they do not know and turn dates into
  * `Date` objects on some paths and not on others.
  */
-import type { EventsV1Event, V1Lease, V1Node, V1Service, V1EndpointSlice } from '@kubernetes/client-node';
+import type {
+  EventsV1Event,
+  V1EndpointSlice,
+  V1Lease,
+  V1Node,
+  V1Service,
+  V1SubjectAccessReview,
+  V1TokenReview,
+} from '@kubernetes/client-node';
 
 /** `T` as JSON: dates are RFC 3339 strings, and everything is read-only, however deep. */
 export type Wire<T> = T extends Date
@@ -41,4 +49,7 @@ export type Node = Stored<V1Node>;
 export type EndpointSlice = Stored<V1EndpointSlice>;
 export type Lease = Stored<V1Lease>;
 export type Event = Stored<EventsV1Event>;
+/** Never stored: creating one is asking. */
+export type TokenReview = Stored<V1TokenReview>;
+export type SubjectAccessReview = Stored<V1SubjectAccessReview>;
 export type Condition = NonNullable<NonNullable<Service['status']>['conditions']>[number];

@@ -1,8 +1,10 @@
 import { once } from 'node:events';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Registry } from 'prom-client';
-import { BallastError } from '../errors.ts';
+import { asksFromHere, bearerToken, type Authorize, type Verdict } from './authorization.ts';
+import { followKeyPair, readKeyPair, type CertificateFiles } from './certificate.ts';
 import { runChecks, type Check } from './checks.ts';
+import { close, createLimitedServer, listen, type ListenAddress } from './httpserver.ts';
 import { answerJson, type JsonHandler } from './jsonroute.ts';
 import type { Log } from './log.ts';
 
@@ -19,11 +21,17 @@ export interface HealthServerOptions {
   readonly ready?: () => readonly Check[];
   /** How long a route may take to answer; 30 s by default. */
   readonly answerTimeoutMs?: number;
-}
-
-export interface ListenAddress {
-  readonly host: string;
-  readonly port: number;
+  /** How long a client may take to send the head of its request; 5 s by default. */
+  readonly headersTimeoutMs?: number;
+  /** Serves TLS by these files, which may be replaced meanwhile; plain HTTP without. */
+  readonly tls?: CertificateFiles | undefined;
+  /** How often the files are looked at; 10 s by default. */
+  readonly tlsReloadMs?: number;
+  /**
+   * Decides about everything but `/healthz` and `/readyz`, by the token that comes along. Without it, everybody may
+   * have `/metrics`, and the JSON routes, which tell what is in the cluster, answer this machine only.
+   */
+  readonly authorize?: Authorize | undefined;
 }
 
 interface Answer {
@@ -38,16 +46,11 @@ type Route = (query: URLSearchParams, signal: AbortSignal) => Promise<Answer>;
 const TEXT = 'text/plain; charset=utf-8';
 const JSON_TYPE = 'application/json; charset=utf-8';
 
-/** More than a scraper, the kubelet and a few people need; the rest is refused. */
-const MOST_CONNECTIONS = 100;
-const MOST_HEADER_BYTES = 8 * 1024;
-const HEADERS_TIMEOUT_MS = 5_000;
-const REQUEST_TIMEOUT_MS = 10_000;
-/** A client that does not read its answer loses the connection. */
-const IDLE_SOCKET_MS = 60_000;
 const ANSWER_TIMEOUT_MS = 30_000;
-/** How long answers may take to reach their readers once the end was asked for. */
-const CLOSE_GRACE_MS = 1_000;
+const MOST_HEADERS = 64;
+const METRICS_PATH = '/metrics';
+/** The kubelet asks for these, and has no token. */
+const OPEN_PATHS: ReadonlySet<string> = new Set(['/healthz', '/readyz']);
 
 /**
  * Serves `/metrics`, `/healthz`, `/readyz` and read-only JSON routes over HTTP/1.1: GET and HEAD without a body only.
@@ -63,7 +66,7 @@ export class HealthServer {
     this.#options = options;
     const { registry, live = () => [], ready = () => [] } = options;
     this.#listening.promise.catch(() => {}); // `start` reports it; nobody needs to look here.
-    this.#routes.set('/metrics', async () => ({
+    this.#routes.set(METRICS_PATH, async () => ({
       status: 200,
       type: registry.contentType,
       body: await registry.metrics(),
@@ -86,32 +89,31 @@ export class HealthServer {
     });
   }
 
-  /** Serves until the signal aborts and resolves when every connection is closed. Throws `ListenFailed`. */
+  /**
+   * Serves until the signal aborts and resolves when every connection is closed.
+   * @throws BallastError `ListenFailed`, or `InvalidConfig` when there is no certificate to serve with.
+   */
   async start(signal: AbortSignal): Promise<void> {
-    const server = createServer(
-      {
-        maxHeaderSize: MOST_HEADER_BYTES,
-        headersTimeout: HEADERS_TIMEOUT_MS,
-        requestTimeout: REQUEST_TIMEOUT_MS,
-        connectionsCheckingInterval: 1_000,
-      },
-      (request, response) => {
-        void this.#serve(request, response, signal);
-      },
-    );
-    server.maxConnections = MOST_CONNECTIONS;
-    server.setTimeout(IDLE_SOCKET_MS);
+    const { host = '127.0.0.1', port, tls, log, headersTimeoutMs, tlsReloadMs: reloadMs } = this.#options;
     try {
-      const address = await listen(server, this.#options.host ?? '127.0.0.1', this.#options.port);
+      const pair = tls && (await readKeyPair(tls));
+      const onRequest = (request: IncomingMessage, response: ServerResponse): void =>
+        void this.#serve(request, response, signal);
+      const { server, useKeyPair } = createLimitedServer(onRequest, pair, headersTimeoutMs);
+      const address = await listen(server, host, port);
       this.#listening.resolve(address);
-      server.on('error', (error) => this.#options.log.warn({ error }, 'a connection could not be taken'));
-      this.#options.log.info(address, 'serving metrics and health');
+      server.on('error', (error) => log.warn({ error }, 'a connection could not be taken'));
+      log.info({ ...address, tls: pair !== undefined }, 'serving metrics and health');
+      const current = pair && tls && { files: tls, current: pair };
+      await Promise.all([
+        signal.aborted ? undefined : once(signal, 'abort'),
+        current && followKeyPair({ ...current, log, signal, reloadMs, onChange: useKeyPair }),
+      ]);
+      await close(server);
     } catch (error) {
       this.#listening.reject(error);
       throw error;
     }
-    if (!signal.aborted) await once(signal, 'abort');
-    await close(server);
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse, stop: AbortSignal): Promise<void> {
@@ -120,7 +122,7 @@ export class HealthServer {
     try {
       answer = await this.#answer(request, signal);
     } catch (error) {
-      this.#options.log.error({ error, path: request.url }, 'a request failed');
+      this.#options.log.error({ error, path: request.url?.split('?')[0] }, 'a request failed');
       answer = plain(500, 'internal error; the log has more');
     }
     const { status, type, body, headers } = answer;
@@ -141,11 +143,26 @@ export class HealthServer {
     if (request.headers['transfer-encoding'] !== undefined || Number(request.headers['content-length'] ?? 0) > 0) {
       return { ...plain(413, 'a request may not have a body'), headers: { connection: 'close' } };
     }
+    if (request.rawHeaders.length > 2 * MOST_HEADERS) {
+      return { ...plain(431, `at most ${MOST_HEADERS} headers`), headers: { connection: 'close' } };
+    }
     const url = URL.parse(request.url ?? '', 'http://localhost');
     if (!url) return plain(400, 'this is no URL');
     const route = this.#routes.get(url.pathname);
     if (!route) return plain(404, `nothing here; there is ${[...this.#routes.keys()].join(', ')}`);
-    return route(url.searchParams, signal);
+    return (await this.#refusal(request, url.pathname, signal)) ?? route(url.searchParams, signal);
+  }
+
+  /** Why the asker does not get this; undefined when there is no reason. */
+  async #refusal(request: IncomingMessage, path: string, signal: AbortSignal): Promise<Answer | undefined> {
+    const { authorize } = this.#options;
+    if (OPEN_PATHS.has(path)) return undefined;
+    if (authorize) {
+      const token = bearerToken(request);
+      return refusalOf(token === undefined ? { kind: 'unauthenticated' } : await authorize(token, path, signal));
+    }
+    if (path === METRICS_PATH || asksFromHere(request)) return undefined;
+    return plain(403, 'only for this machine; for others, run the controller with --metrics-auth=token');
   }
 }
 
@@ -157,24 +174,23 @@ function checksRoute(endpoint: string, checks: () => readonly Check[], failed: n
   };
 }
 
-function plain(status: number, text: string): Answer {
-  return { status, type: TEXT, body: `${text}\n` };
+function refusalOf(verdict: Verdict): Answer | undefined {
+  switch (verdict.kind) {
+    case 'allowed':
+      return undefined;
+    case 'unauthenticated':
+      return { ...plain(401, 'needs the token of a user of the cluster'), headers: { 'www-authenticate': 'Bearer' } };
+    case 'forbidden':
+      return plain(403, `${verdict.user} may not get this`);
+    case 'busy':
+      return { ...plain(429, 'too many tokens'), headers: { 'retry-after': String(verdict.retryAfterSeconds) } };
+    default:
+      return plain(503, `whether you may have this cannot be told now: ${verdict.why}`);
+  }
 }
 
-function listen(server: Server, host: string, port: number): Promise<ListenAddress> {
-  return new Promise((resolve, reject) => {
-    const onError = (error: NodeJS.ErrnoException): void => {
-      const reason = error.code === 'EADDRINUSE' ? 'another process holds the port' : error.message;
-      const message = `cannot serve metrics and health on ${host} port ${port}: ${reason}; choose another address or port with --metrics-bind-address`;
-      reject(new BallastError('ListenFailed', message, { cause: error, field: '--metrics-bind-address' }));
-    };
-    server.once('error', onError);
-    server.listen({ host, port }, () => {
-      server.off('error', onError);
-      const address = server.address();
-      resolve({ host, port: typeof address === 'object' && address ? address.port : port });
-    });
-  });
+function plain(status: number, text: string): Answer {
+  return { status, type: TEXT, body: `${text}\n` };
 }
 
 /** Aborts when the time for the answer is over, the server ends, or the connection closes. */
@@ -189,16 +205,4 @@ function requestSignal(response: ServerResponse, stop: AbortSignal, timeoutMs: n
     request.abort();
   });
   return request.signal;
-}
-
-/** No more connections; answers on their way may arrive. */
-function close(server: Server): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(() => server.closeAllConnections(), CLOSE_GRACE_MS);
-    server.close(() => {
-      clearTimeout(timer);
-      resolve();
-    });
-    server.closeIdleConnections();
-  });
 }
