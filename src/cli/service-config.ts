@@ -3,6 +3,17 @@ import type { ServiceConfig } from '../service/config.ts';
 
 /** The part of the configuration that decides about Services. */
 export function serviceConfig(config: Config): ServiceConfig {
-  const { nodePortRange, allowedGroups, defaultProvider, extraClasses, resyncPeriodMs, workers } = config;
-  return { nodePortRange, allowedGroups, defaultProvider, extraClasses, resyncMs: resyncPeriodMs, workers };
+  const { nodePortRange, allowedGroups, addressGrants, defaultProvider, extraClasses } = config;
+  const { nodeGuard, nodeAddresses, resyncPeriodMs: resyncMs, workers } = config;
+  return {
+    nodePortRange,
+    allowedGroups,
+    addressGrants,
+    defaultProvider,
+    extraClasses,
+    nodeGuard,
+    nodeAddresses,
+    resyncMs,
+    workers,
+  };
 }

@@ -1,5 +1,6 @@
 import type { OptionSpec } from '../loadbalancer/options.ts';
 import { LOG_LEVELS } from '../telemetry/log.ts';
+import { METRICS_AUTH } from './settings.ts';
 
 /** Headings of help and of the reference page, in their order. */
 export const OPTION_GROUPS = ['Cluster', 'Services', 'Leader election', 'Process'] as const;
@@ -68,11 +69,65 @@ export const CORE_OPTIONS: readonly CoreOption[] = [
   },
   {
     group: 'Services',
+    name: 'allow-address',
+    type: 'list',
+    separator: ';',
+    form:
+      '`<addresses>=<namespace>,…` or `<addresses>=*`, several separated by semicolons; the addresses are one, ' +
+      '`<first>-<last>`, a CIDR, or `*`',
+    meaning:
+      'Lets Services of these namespaces, or of all, ask for these addresses. Without it, no Service may choose its ' +
+      'address, so that none can take one that another is known by.',
+  },
+  {
+    group: 'Services',
+    name: 'node-addresses',
+    type: 'list',
+    form: 'addresses, ranges and CIDRs, separated by commas',
+    meaning:
+      'The only addresses that nodes have: one with another InternalIP receives no traffic. Without it, any but ' +
+      'loopback, link-local, multicast and unspecified ones.',
+  },
+  {
+    group: 'Services',
     name: 'node-port-range',
     type: 'text',
     default: '30000-32767',
     form: '`<first>-<last>`, ports from 1 to 65535',
     meaning: 'The range of NodePorts of the cluster, as in the API server’s `--service-node-port-range`.',
+  },
+  {
+    group: 'Services',
+    name: 'node-loss-limit',
+    type: 'integer',
+    default: '50',
+    least: 1,
+    most: 100,
+    form: 'a whole number of percent, from 1 to 100',
+    meaning:
+      'When more than this share of the nodes vanishes at once, or all of them, load balancers keep them as targets ' +
+      'for a while. A single node is always let go unless it is the last; with 100 only the loss of all is doubted.',
+  },
+  {
+    group: 'Services',
+    name: 'node-loss-window',
+    type: 'duration',
+    default: '10s',
+    least: 100,
+    most: 3_600_000,
+    form: 'a duration from 100ms to 1h',
+    meaning: 'Nodes that vanish within this time have vanished at once.',
+  },
+  {
+    group: 'Services',
+    name: 'node-loss-hold',
+    type: 'duration',
+    // Longer than an API server takes to fill its caches, and than kubelets that run take to be seen again.
+    default: '1m',
+    least: 0,
+    most: 86_400_000,
+    form: 'a duration from 0s to 24h',
+    meaning: 'How long such nodes are kept before their loss is believed; 0s believes it at once.',
   },
   {
     group: 'Services',
@@ -156,6 +211,32 @@ export const CORE_OPTIONS: readonly CoreOption[] = [
     form: '`<address>:<port>`, `:<port>` for every address, or `0` for none',
     meaning:
       'Where `/metrics`, `/healthz`, `/readyz` and the answers for `ballast plan` are served. Port 0 takes any free one.',
+  },
+  {
+    group: 'Process',
+    name: 'metrics-tls-cert-file',
+    type: 'text',
+    form: 'the path of a PEM file',
+    meaning: 'Serves TLS there, with this certificate and what leads to its authority; read again when it changes.',
+  },
+  {
+    group: 'Process',
+    name: 'metrics-tls-key-file',
+    type: 'text',
+    form: 'the path of a PEM file',
+    meaning: 'The private key of the certificate, not encrypted.',
+  },
+  {
+    group: 'Process',
+    name: 'metrics-auth',
+    type: 'text',
+    default: 'none',
+    choices: METRICS_AUTH,
+    form: '`none` or `token`',
+    meaning:
+      'With `token`, everything there but `/healthz` and `/readyz` needs the bearer token of a user of the cluster who ' +
+      'may `get` the path as a non-resource URL (TokenReview and SubjectAccessReview; `manifests/metrics-auth` has the ' +
+      'RBAC rules). With `none`, everybody who reaches the address may have `/metrics`, and only this machine the rest.',
   },
   {
     group: 'Process',

@@ -2,10 +2,19 @@
 import { z } from 'zod';
 import { parseDuration, type OptionSpec, type OptionValue } from '../loadbalancer/options.ts';
 import { LOG_LEVELS } from '../telemetry/log.ts';
-import { checkProviders, checkTimes } from './checks.ts';
+import { checkMetrics, checkProviders, checkTimes } from './checks.ts';
 import type { Raw } from './sources.ts';
-import type { Config, LeaderElectionSettings, ProviderSettings } from './settings.ts';
-import { isLabel, isSubdomain, parseBindAddress, parseClass, parseGroupRule, parsePortRange } from './values.ts';
+import { METRICS_AUTH, type Config, type LeaderElectionSettings, type ProviderSettings } from './settings.ts';
+import {
+  isLabel,
+  isSubdomain,
+  parseAddresses,
+  parseAddressGrant,
+  parseBindAddress,
+  parseClass,
+  parseGroupRule,
+  parsePortRange,
+} from './values.ts';
 
 /** An issue with this message means: the value is not what the option's `form` says. */
 export const WRONG_FORM = 'form';
@@ -58,7 +67,12 @@ const MEANINGS = z
     'default-provider': z.string(),
     'load-balancer-class': z.array(read(parseClass)).default([]),
     'allow-group': z.array(read(parseGroupRule)).default([]),
+    'allow-address': z.array(read(parseAddressGrant)).default([]),
+    'node-addresses': z.array(read(parseAddresses)).default([]),
     'node-port-range': read(parsePortRange),
+    'node-loss-limit': z.number(),
+    'node-loss-window': z.number(),
+    'node-loss-hold': z.number(),
     workers: z.number(),
     'resync-period': z.number(),
     'leader-elect': z.boolean(),
@@ -68,6 +82,9 @@ const MEANINGS = z
     'leader-elect-renew-deadline': z.number(),
     'leader-elect-retry-period': z.number(),
     'metrics-bind-address': read(parseBindAddress),
+    'metrics-tls-cert-file': z.string().optional(),
+    'metrics-tls-key-file': z.string().optional(),
+    'metrics-auth': z.enum(METRICS_AUTH),
     'log-level': z.enum(LOG_LEVELS),
     'shutdown-timeout': z.number(),
   })
@@ -100,7 +117,11 @@ export function configSchema(
       return z.NEVER;
     },
     MEANINGS.superRefine((values, context) => {
-      for (const { option, message } of [...checkProviders(values, available), ...checkTimes(values)]) {
+      for (const { option, message } of [
+        ...checkProviders(values, available),
+        ...checkTimes(values),
+        ...checkMetrics(values),
+      ]) {
         context.addIssue({ code: 'custom', path: [option], message });
       }
     }).transform((values) => assemble(values, available)),
@@ -111,6 +132,7 @@ function assemble(values: Meanings, available: readonly ProviderSettings[]): Con
   const own = available.flatMap(({ options }) => options.map(({ name }) => name));
   const fallback = values['default-provider'];
   const address = values['metrics-bind-address'];
+  const { 'metrics-tls-cert-file': certFile, 'metrics-tls-key-file': keyFile } = values;
   return Object.freeze<Config>({
     kubeconfig: values.kubeconfig,
     context: values.context,
@@ -118,11 +140,20 @@ function assemble(values: Meanings, available: readonly ProviderSettings[]): Con
     defaultProvider: fallback === 'none' ? undefined : fallback,
     extraClasses: new Map(values['load-balancer-class'].map(({ className, provider }) => [className, provider])),
     allowedGroups: groupRules(values['allow-group']),
+    addressGrants: Object.freeze(values['allow-address']),
+    nodeAddresses: Object.freeze(values['node-addresses']),
     nodePortRange: Object.freeze(values['node-port-range']),
+    nodeGuard: Object.freeze({
+      limitPercent: values['node-loss-limit'],
+      windowMs: values['node-loss-window'],
+      holdMs: values['node-loss-hold'],
+    }),
     workers: values.workers,
     resyncPeriodMs: values['resync-period'],
     leaderElection: values['leader-elect'] ? leaderElection(values) : undefined,
     metricsAddress: address === 'none' ? undefined : Object.freeze(address),
+    metricsTls: certFile && keyFile ? Object.freeze({ certFile, keyFile }) : undefined,
+    metricsAuth: values['metrics-auth'],
     logLevel: values['log-level'],
     shutdownTimeoutMs: values['shutdown-timeout'],
     providerOptions: Object.freeze(Object.fromEntries(own.map((name) => [name, OPTION_VALUE.parse(values[name])]))),

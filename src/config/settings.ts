@@ -1,5 +1,9 @@
+import type { AddressGrant } from '../loadbalancer/address-grant.ts';
 import type { AllowedGroups } from '../loadbalancer/group.ts';
+import type { IpRange } from '../loadbalancer/ip-range.ts';
+import type { NodeGuardRules } from '../loadbalancer/nodeguard.ts';
 import type { OptionSpec, OptionValues } from '../loadbalancer/options.ts';
+import type { CertificateFiles } from '../telemetry/certificate.ts';
 import type { LogLevel } from '../telemetry/log.ts';
 import type { BindAddress, PortRange } from './values.ts';
 
@@ -15,17 +19,28 @@ export interface Config {
   readonly extraClasses: ReadonlyMap<string, string>;
   readonly allowedGroups: AllowedGroups;
   readonly nodePortRange: PortRange;
+  readonly addressGrants: readonly AddressGrant[];
+  readonly nodeGuard: NodeGuardRules;
+  /** Empty: every address but special ones. */
+  readonly nodeAddresses: readonly IpRange[];
   readonly workers: number;
   readonly resyncPeriodMs: number;
   /** Undefined: this process works without asking others. */
   readonly leaderElection: LeaderElectionSettings | undefined;
   /** Undefined: nothing is served. */
   readonly metricsAddress: BindAddress | undefined;
+  /** Undefined: plain HTTP. */
+  readonly metricsTls: CertificateFiles | undefined;
+  readonly metricsAuth: MetricsAuth;
   readonly logLevel: LogLevel;
   readonly shutdownTimeoutMs: number;
   /** What the providers' own tables hold, by option name. */
   readonly providerOptions: OptionValues;
 }
+
+/** Who may have metrics: everybody who reaches them, or who brings a token of a user that may. */
+export const METRICS_AUTH = ['none', 'token'] as const;
+export type MetricsAuth = (typeof METRICS_AUTH)[number];
 
 export interface LeaderElectionSettings {
   readonly namespace: string;

@@ -6,7 +6,9 @@
 import { createHash } from 'node:crypto';
 import type { Node } from '../kube/wire.ts';
 import { parseIp } from './ip.ts';
+import type { IpRange } from './ip-range.ts';
 import type { IpFamily, NodeSet, NodeTarget } from './model.ts';
+import { nodeAddressProblem } from './node-address.ts';
 
 export const EXCLUDE_LABEL = 'node.kubernetes.io/exclude-from-external-load-balancers';
 export const TO_BE_DELETED_TAINT = 'ToBeDeletedByClusterAutoscaler';
@@ -36,12 +38,13 @@ function exclusionOf(node: Node): string | undefined {
 }
 
 /**
- * The node as a target; undefined when it is not eligible or has no InternalIP. Equal JSON means that a change of the
- * node object matters to no load balancer.
+ * The node as a target; undefined when it is not eligible or has no InternalIP that traffic may be sent to. Equal JSON
+ * means that a change of the node object matters to no load balancer.
+ * @param allowed The only ranges that nodes are in (`--node-addresses`); none for the default rule.
  */
-export function nodeTarget(node: Node): NodeTarget | undefined {
+export function nodeTarget(node: Node, allowed: readonly IpRange[] = []): NodeTarget | undefined {
   if (exclusionOf(node) !== undefined) return undefined;
-  const addresses = internalAddresses(node);
+  const { addresses } = internalAddresses(node, allowed);
   if (Object.keys(addresses).length === 0) return undefined;
   return {
     name: node.metadata.name,
@@ -51,23 +54,40 @@ export function nodeTarget(node: Node): NodeTarget | undefined {
   };
 }
 
-/** The first InternalIP of each family, in canonical text. */
-function internalAddresses(node: Node): Partial<Record<IpFamily, string>> {
-  const found: Partial<Record<IpFamily, string>> = {};
+interface InternalAddresses {
+  /** The first InternalIP of each family that may be used, in canonical text. */
+  readonly addresses: Readonly<Partial<Record<IpFamily, string>>>;
+  /** Why others may not, each as a clause. */
+  readonly refused: readonly string[];
+}
+
+function internalAddresses(node: Node, allowed: readonly IpRange[]): InternalAddresses {
+  const addresses: Partial<Record<IpFamily, string>> = {};
+  const refused: string[] = [];
   for (const { type, address } of node.status?.addresses ?? []) {
     const ip = type === 'InternalIP' ? parseIp(address) : undefined;
-    if (ip !== undefined) found[ip.family] ??= ip.text;
+    if (ip === undefined) continue;
+    const problem = nodeAddressProblem(ip, allowed);
+    if (problem === undefined) addresses[ip.family] ??= ip.text;
+    else refused.push(`its InternalIP ${ip.text} ${problem}`);
   }
-  return found;
+  return { addresses, refused };
 }
 
 /** The targets that the nodes make, in the order of their names, with a version that follows from them. */
-export function buildNodeSet(nodes: Iterable<Node>): NodeSet {
-  const targets = [...nodes]
-    .map(nodeTarget)
-    .filter((target) => target !== undefined)
-    .sort((a, b) => (a.name < b.name ? -1 : 1));
-  return { version: nodeSetVersion(targets), nodes: targets };
+export function buildNodeSet(nodes: Iterable<Node>, allowed: readonly IpRange[] = []): NodeSet {
+  return nodeSetOf([...nodes].map((node) => nodeTarget(node, allowed)).filter((target) => target !== undefined));
+}
+
+/** These targets, in the order of their names, with a version that follows from them. */
+export function nodeSetOf(targets: readonly NodeTarget[]): NodeSet {
+  const sorted = targets.toSorted((a, b) => (a.name < b.name ? -1 : 1));
+  return { version: nodeSetVersion(sorted), nodes: sorted };
+}
+
+/** Names of the nodes that say themselves that they are to receive no traffic: by label, taint or deletion. */
+export function declinedNodes(nodes: Iterable<Node>): ReadonlySet<string> {
+  return new Set([...nodes].filter((node) => exclusionOf(node) !== undefined).map(({ metadata }) => metadata.name));
 }
 
 function nodeSetVersion(targets: readonly NodeTarget[]): string {
@@ -79,9 +99,13 @@ function nodeSetVersion(targets: readonly NodeTarget[]): string {
 }
 
 /** The nodes that are in no NodeSet, each with the reason, in the order of their names. */
-export function leftOutNodes(nodes: Iterable<Node>): readonly LeftOutNode[] {
+export function leftOutNodes(nodes: Iterable<Node>, allowed: readonly IpRange[] = []): readonly LeftOutNode[] {
   return [...nodes]
-    .filter((node) => nodeTarget(node) === undefined)
-    .map((node) => ({ name: node.metadata.name, why: exclusionOf(node) ?? 'it has no InternalIP' }))
+    .filter((node) => nodeTarget(node, allowed) === undefined)
+    .map((node) => ({ name: node.metadata.name, why: exclusionOf(node) ?? withoutAddress(node, allowed) }))
     .sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+function withoutAddress(node: Node, allowed: readonly IpRange[]): string {
+  return internalAddresses(node, allowed).refused.join(' and ') || 'it has no InternalIP';
 }

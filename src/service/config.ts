@@ -1,5 +1,8 @@
 import type { ClaimRules, Claimant } from '../loadbalancer/claim.ts';
+import type { AddressGrant } from '../loadbalancer/address-grant.ts';
 import type { AllowedGroups } from '../loadbalancer/group.ts';
+import type { IpRange } from '../loadbalancer/ip-range.ts';
+import type { NodeGuardRules } from '../loadbalancer/nodeguard.ts';
 
 /** The NodePorts of the cluster, both ends included (`--service-node-port-range` of the API server). */
 export interface NodePortRange {
@@ -16,6 +19,12 @@ export interface ServiceConfig {
   readonly defaultProvider: string | undefined;
   /** Further classes and the name of the provider that takes them. */
   readonly extraClasses: ReadonlyMap<string, string>;
+  /** When nodes that vanish are doubted, and for how long. */
+  readonly nodeGuard: NodeGuardRules;
+  /** The only ranges that the nodes' InternalIPs are in; none for every address but special ones. */
+  readonly nodeAddresses: readonly IpRange[];
+  /** Who may ask for which addresses. */
+  readonly addressGrants: readonly AddressGrant[];
   /** Every load balancer is looked at once in this time, in milliseconds, also when nothing has happened. */
   readonly resyncMs: number;
   /** How many load balancers of one provider are worked on at once. */
@@ -25,8 +34,11 @@ export interface ServiceConfig {
 export const SERVICE_CONFIG_DEFAULTS: ServiceConfig = {
   nodePortRange: { min: 30_000, max: 32_767 },
   allowedGroups: new Map(),
+  nodeAddresses: [],
+  addressGrants: [],
   defaultProvider: undefined,
   extraClasses: new Map(),
+  nodeGuard: { limitPercent: 50, windowMs: 10_000, holdMs: 60_000 },
   resyncMs: 600_000,
   workers: 8,
 };

@@ -2,6 +2,7 @@ import { BallastError } from '../errors.ts';
 import type { ClaimRules } from '../loadbalancer/claim.ts';
 import { keyOf, parseKey, type LoadBalancerKey } from '../loadbalancer/identity.ts';
 import { publishedAddressesOf } from '../loadbalancer/member.ts';
+import type { Hold, HoldChange } from '../loadbalancer/nodeguard.ts';
 import { leftOutNodes } from '../loadbalancer/nodes.ts';
 import type { Provider, PublishedLoadBalancer } from '../loadbalancer/provider.ts';
 import { Backoff } from '../runtime/backoff.ts';
@@ -16,6 +17,7 @@ import { explain, type Decision, type Leadership } from './explain.ts';
 import { failureOf } from './failure.ts';
 import { Ledger } from './ledger.ts';
 import type { ServiceMetrics } from './metrics.ts';
+import { nodeAnnouncement } from './nodeevents.ts';
 import { NodeTracker } from './nodetracker.ts';
 import type { EventSink, Fence, ServiceWriter, Stores } from './ports.ts';
 import { planReport, type PlanReport, type Preview } from './preview.ts';
@@ -72,7 +74,14 @@ export class ServiceController {
     this.#options = options;
     this.#claims = { provider: provider.name, rules, allowedGroups: config.allowedGroups };
     this.#roster = new Roster(this.#claims);
-    this.#nodes = new NodeTracker(stores.nodes, clock, () => this.#enqueueAll());
+    this.#nodes = new NodeTracker({
+      store: stores.nodes,
+      clock,
+      guard: config.nodeGuard,
+      nodeAddresses: config.nodeAddresses,
+      onChange: () => this.#enqueueAll(),
+      onHold: (change, hold) => this.#onHold(change, hold),
+    });
     this.#router = new EventRouter({ stores, roster: this.#roster, ledger: this.#ledger, echo, enqueue });
     this.#reconciler = new Reconciler({
       ...options,
@@ -138,7 +147,11 @@ export class ServiceController {
       keys: () => this.keys(),
       enqueue: (key) => this.#enqueue(key),
     });
-    const unwatch = metrics.watch({ provider: this.provider.name, loadBalancers: () => this.#ledger.size });
+    const unwatch = metrics.watch({
+      provider: this.provider.name,
+      loadBalancers: () => this.#ledger.size,
+      heldNodes: () => this.#nodes.hold?.missing.length ?? 0,
+    });
     const failures: unknown[] = [];
     const whole = async (part: () => Promise<void>): Promise<void> => {
       try {
@@ -191,7 +204,7 @@ export class ServiceController {
     signal: AbortSignal,
     leadership?: Leadership,
   ): Promise<readonly Decision[] | undefined> {
-    const { stores, rules } = this.#options;
+    const { stores, rules, config } = this.#options;
     const service = stores.services.get(name);
     if (service === undefined) return undefined;
     const part = this.#roster.byName(name);
@@ -201,7 +214,8 @@ export class ServiceController {
       rules,
       preview: part?.kind === 'member' ? await this.#preview(part.key, signal) : undefined,
       nodes: this.#nodes.current,
-      leftOut: leftOutNodes(stores.nodes.list()),
+      leftOut: leftOutNodes(stores.nodes.list(), config.nodeAddresses),
+      held: this.#nodes.hold?.missing.map(({ name: missing }) => missing) ?? [],
       endpointSlices: stores.endpointSlices.byIndex('service', name),
       ...(leadership && { leadership }),
     });
@@ -226,6 +240,18 @@ export class ServiceController {
 
   #enqueueAll(): void {
     for (const key of this.keys()) this.#enqueue(key);
+  }
+
+  /** Told by the one who works; the others hold as well, for they may be the next. */
+  #onHold(change: Exclude<HoldChange, 'none'>, hold: Hold): void {
+    const { config, events, log } = this.#options;
+    const { holdMs } = config.nodeGuard;
+    const { node, type, reason, message } = nodeAnnouncement(change, hold, {
+      total: this.#nodes.current.nodes.length,
+      holdMs,
+    });
+    log[type === 'Warning' ? 'warn' : 'info']({ provider: this.provider.name, reason }, message);
+    if (this.#state === 'started') events.recordNode(node, type, reason, message);
   }
 
   /** Whatever has changed by itself may also have set free what others wait for. */

@@ -32,6 +32,8 @@ export interface ExplainFacts {
   readonly preview: Preview | undefined;
   readonly nodes: NodeSet;
   readonly leftOut: readonly LeftOutNode[];
+  /** Names of nodes that vanished and are kept for a while. */
+  readonly held: readonly string[];
   /** Those of the Service. */
   readonly endpointSlices: readonly EndpointSlice[];
   readonly leadership?: Leadership;
@@ -124,12 +126,17 @@ function explainPorts(
 
 function explainTargets(
   service: Service,
-  { nodes, leftOut, endpointSlices }: ExplainFacts,
+  { nodes, leftOut, held, endpointSlices }: ExplainFacts,
   member: Member | undefined,
 ): readonly Decision[] {
   const names = nodes.nodes.map(({ name }) => name);
   const without = leftOut.map(({ name, why }) => `${name}: ${why}`);
-  const excluded = without.length === 0 ? [] : [info('nodes', `Left out: ${listed(without, '; ')}.`)];
+  const excluded = [
+    ...(without.length === 0 ? [] : [info('nodes', `Left out: ${listed(without, '; ')}.`)]),
+    ...(held.length === 0
+      ? []
+      : [info('nodes', `Vanished at once with others, and kept for a while (--node-loss-hold): ${listed(held)}.`)]),
+  ];
   if (names.length === 0) return [no('nodes', 'No node may receive traffic.'), ...excluded];
   const eligible = yes('nodes', `${names.length} may receive traffic: ${listed(names)}.`);
   const endpoints = explainEndpoints(service, endpointSlices);

@@ -6,6 +6,8 @@ export interface ProviderState {
   readonly provider: string;
   /** How many load balancers exist outside. */
   readonly loadBalancers: () => number;
+  /** How many vanished nodes are kept. */
+  readonly heldNodes: () => number;
 }
 
 /** The metrics of the Service controllers of all providers. */
@@ -29,6 +31,26 @@ export function registerServiceMetrics(registry: Registry): ServiceMetrics {
     collect() {
       this.reset();
       for (const { provider, loadBalancers } of states) this.set({ provider }, loadBalancers());
+    },
+  });
+  void new Gauge({
+    name: 'ballast_node_guard_active',
+    help: 'Whether nodes that vanished at once are kept as targets (1) or not (0), by provider',
+    labelNames: ['provider'],
+    registers,
+    collect() {
+      this.reset();
+      for (const { provider, heldNodes } of states) this.set({ provider }, heldNodes() > 0 ? 1 : 0);
+    },
+  });
+  void new Gauge({
+    name: 'ballast_nodes_held',
+    help: 'Nodes that vanished and are kept as targets, by provider',
+    labelNames: ['provider'],
+    registers,
+    collect() {
+      this.reset();
+      for (const { provider, heldNodes } of states) this.set({ provider }, heldNodes());
     },
   });
   return {

@@ -49,6 +49,8 @@ export type EventType = 'Normal' | 'Warning';
 export interface EventSink {
   /** Records an event about a Service; never throws, and never waits. */
   record(service: Service, type: EventType, reason: string, message: string): void;
+  /** The same about the Node of this name. */
+  recordNode(node: string, type: EventType, reason: string, message: string): void;
 }
 
 /** Throws `NotLeader` when this process may not write any more. */

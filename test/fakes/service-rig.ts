@@ -34,6 +34,13 @@ export interface RecordedEvent {
   readonly message: string;
 }
 
+export interface RecordedNodeEvent {
+  readonly name: string;
+  readonly type: string;
+  readonly reason: string;
+  readonly message: string;
+}
+
 const TWO_NODES = [1, 2].map((number) =>
   node({ metadata: { name: `node-${number}` }, addresses: [`10.0.0.${number}`] }),
 );
@@ -46,8 +53,11 @@ export class Rig {
   readonly slices: Store<EndpointSlice, 'service'>;
   readonly api: ServiceApi;
   readonly events: RecordedEvent[] = [];
+  readonly nodeEvents: RecordedNodeEvent[] = [];
   readonly config: ServiceConfig;
   provider: RecordingProvider;
+  /** Of the metrics of the present controller. */
+  registry: Registry = new Registry();
   controller: ServiceController;
   fence: Fence = () => {};
   readonly #options: RigOptions;
@@ -63,7 +73,12 @@ export class Rig {
     this.nodes = cluster?.nodes ?? new Store<Node>({ log });
     this.slices = cluster?.slices ?? new Store<EndpointSlice, 'service'>({ log, indexes: { service: sliceOwners } });
     this.api = cluster?.api ?? new ServiceApi(new Store<Service>({ log }));
-    this.config = { ...SERVICE_CONFIG_DEFAULTS, defaultProvider: 'recording', ...options.config };
+    this.config = {
+      ...SERVICE_CONFIG_DEFAULTS,
+      addressGrants: [{ addresses: '*', namespaces: '*' }],
+      defaultProvider: 'recording',
+      ...options.config,
+    };
     if (!cluster) for (const each of options.nodes ?? TWO_NODES) this.nodes.put(each);
     this.provider = this.#newProvider();
     this.controller = this.#newController();
@@ -138,6 +153,7 @@ export class Rig {
   }
 
   #newController(): ServiceController {
+    this.registry = new Registry();
     const { provider, config, clock, api, captured } = this;
     return new ServiceController({
       provider,
@@ -147,12 +163,13 @@ export class Rig {
       events: {
         record: (service, type, reason, message) =>
           void this.events.push({ service: keyName(service), type, reason, message }),
+        recordNode: (name, type, reason, message) => void this.nodeEvents.push({ name, type, reason, message }),
       },
       fence: () => this.fence(),
       config,
       clock,
       log: captured.log,
-      metrics: registerServiceMetrics(new Registry()),
+      metrics: registerServiceMetrics(this.registry),
       now: () => new Date(Date.UTC(2026, 0, 1) + clock.now()),
       random: this.#options.random ?? (() => 0),
     });

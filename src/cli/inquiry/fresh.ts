@@ -44,7 +44,7 @@ export async function freshInquiry(input: FreshInput): Promise<Inquiry> {
         rules,
         stores,
         writer: { patch: never },
-        events: { record: never },
+        events: { record: never, recordNode: never },
         fence: never,
         config: service,
         clock: systemClock,

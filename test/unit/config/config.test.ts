@@ -60,6 +60,7 @@ describe('the configuration', () => {
       extraClasses: new Map(),
       allowedGroups: new Map(),
       nodePortRange: { min: 30_000, max: 32_767 },
+      nodeGuard: { limitPercent: 50, windowMs: 10_000, holdMs: 60_000 },
       workers: 8,
       resyncPeriodMs: 600_000,
       leaderElection: {

@@ -208,7 +208,7 @@ describe('a Service that works', () => {
     rig.api.tamper(WEB, (each) => ({ ...each, metadata: { ...each.metadata, labels: { a: 'b' } } }));
     rig.world.change({ kind: 'service', namespace: 'default', name: 'web' }, () => ({ listeners: [], addresses: [] }));
     rig.nodes.replace([]);
-    await rig.settle();
+    await rig.settle(rig.config.nodeGuard.holdMs + 200);
     expect(rig.condition(WEB, 'Ready')).toBe('False NoNodes');
     expect(rig.api.conflicts).toBe(1);
     expect(rig.api.must(WEB).metadata.labels).toEqual({ a: 'b' });

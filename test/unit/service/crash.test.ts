@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { endpointSlice, node, service, servicePort, type ServiceOptions } from '#test/fakes/builders';
 import { Rig, type RigOptions } from '#test/fakes/service-rig';
 import type { Service } from '#src/kube/wire';
+import { SERVICE_CONFIG_DEFAULTS } from '#src/service/config';
 
 interface History {
   readonly options?: RigOptions;
@@ -87,7 +88,13 @@ const HISTORIES: Readonly<Record<string, History>> = {
     change: (rig) => rig.putNode(node({ metadata: { name: 'node-3' }, addresses: ['10.0.0.3'] })),
     reachable: ['192.0.2.1:80/TCP'],
   },
-  'all nodes go': { before: plain, change: (rig) => rig.nodes.replace([]), reachable: ['192.0.2.1:80/TCP'] },
+  'all nodes go': {
+    // Whoever is killed does not remember since when nodes are missing, so that the two would end at different times.
+    options: { config: { nodeGuard: { ...SERVICE_CONFIG_DEFAULTS.nodeGuard, holdMs: 0 } } },
+    before: plain,
+    change: (rig) => rig.nodes.replace([]),
+    reachable: ['192.0.2.1:80/TCP'],
+  },
   'the policy becomes Local': {
     before: (rig) => {
       plain(rig);

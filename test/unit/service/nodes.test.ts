@@ -1,6 +1,6 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { endpointSlice, node, service, servicePort, type ServiceOptions } from '#test/fakes/builders';
-import type { Rig } from '#test/fakes/service-rig';
+import { Rig } from '#test/fakes/service-rig';
 import type { Node } from '#src/kube/wire';
 import { startRig } from './start-rig.ts';
 
@@ -22,6 +22,14 @@ async function working(options: ServiceOptions = {}): Promise<Rig> {
 
 function targets(rig: Rig): readonly string[] {
   return rig.world.list().flatMap(({ listeners }) => listeners.flatMap((listener) => listener.targets));
+}
+
+/** What the metrics say of the guard. */
+async function heldBy(rig: Rig): Promise<{ readonly active: number; readonly held: number }> {
+  const text = await rig.registry.metrics();
+  const value = (name: string): number =>
+    Number(new RegExp(`^${name}\\{provider="recording"\\} (\\d+)$`, 'm').exec(text)?.[1]);
+  return { active: value('ballast_node_guard_active'), held: value('ballast_nodes_held') };
 }
 
 describe('nodes', () => {
@@ -86,7 +94,7 @@ describe('nodes', () => {
   it('that are all gone leave a load balancer that says so', async () => {
     const rig = await working();
     rig.nodes.replace([]);
-    await rig.settle();
+    await rig.settle(rig.config.nodeGuard.holdMs + 200);
     expect(rig.world.reachable()).toEqual(['192.0.2.1:80/TCP']);
     expect(rig.condition(WEB, 'Programmed')).toBe('True Programmed');
     expect(rig.condition(WEB, 'Ready')).toBe('False NoNodes');
@@ -95,6 +103,88 @@ describe('nodes', () => {
     await rig.settle();
     expect(rig.condition(WEB, 'Ready')).toBe('True HasTargets');
     expect(rig.told()).toEqual(['UnAvailableLoadBalancer']);
+  });
+});
+
+describe('nodes that vanish at once', () => {
+  const all = [1, 2].map((number) => numbered(number));
+
+  it('keep their traffic until a list shows them again; one event each says so, and no Service is written', async () => {
+    const rig = await working();
+    rig.nodes.replace([]);
+    await rig.settle(5_000);
+    expect(targets(rig)).toHaveLength(2);
+    expect(rig.provider.applied).toEqual([]);
+    expect(rig.nodeEvents).toMatchObject([{ name: 'node-1', type: 'Warning', reason: 'NodesMissing' }]);
+    expect(rig.nodeEvents[0]?.message).toContain('2 of 2 nodes vanished at once (node-1, node-2)');
+    expect(await heldBy(rig)).toEqual({ active: 1, held: 2 });
+    rig.nodes.replace(all);
+    await rig.settle();
+    expect(rig.nodeEvents.map(({ reason }) => reason)).toEqual(['NodesMissing', 'NodesReturned']);
+    expect(await heldBy(rig)).toEqual({ active: 0, held: 0 });
+    await rig.settle(rig.config.resyncMs);
+    expect(rig.provider.applied).toEqual([]);
+    expect(rig.api.writes).toEqual([]);
+    expect(rig.events).toEqual([]);
+    expect(rig.nodeEvents).toHaveLength(2);
+  });
+
+  it('are let go when the time is over', async () => {
+    const rig = await working();
+    for (const each of all) rig.nodes.delete(each);
+    await rig.settle(59_000);
+    expect(targets(rig)).toHaveLength(2);
+    await rig.settle(2_000);
+    expect(targets(rig)).toEqual([]);
+    expect(rig.nodeEvents.map(({ reason }) => reason)).toEqual(['NodesMissing', 'NodesRemoved']);
+    expect(rig.told()).toEqual(['UnAvailableLoadBalancer']);
+    expect(await heldBy(rig)).toEqual({ active: 0, held: 0 });
+  });
+
+  it('keep their traffic also at a new leader that has followed', async () => {
+    const rig = await working();
+    const follower = new Rig({ cluster: rig, provider: { world: rig.world } });
+    onTestFinished(() => follower.stop());
+    await rig.settle();
+    rig.putNode(numbered(3));
+    await rig.settle();
+    expect(targets(rig)).toHaveLength(3);
+    await follower.settle();
+    rig.nodes.replace([]);
+    await rig.settle();
+    await follower.settle();
+    await rig.stop();
+    await follower.start();
+    expect(targets(rig)).toHaveLength(3);
+    expect(follower.nodeEvents).toEqual([]);
+  });
+
+  it('are explained', async () => {
+    const rig = await working();
+    rig.nodes.replace([]);
+    await rig.settle();
+    const decisions = await rig.controller.explainFor(WEB, new AbortController().signal);
+    expect(decisions?.map(({ text }) => text).join(' ')).toContain(
+      'kept for a while (--node-loss-hold): node-1, node-2',
+    );
+  });
+
+  it('are let go at once where the operator wants it so', async () => {
+    const rig = await startRig({ config: { nodeGuard: { limitPercent: 50, windowMs: 10_000, holdMs: 0 } } });
+    rig.api.create(service({ loadBalancerClass: null }));
+    await rig.settle();
+    rig.nodes.replace([]);
+    await rig.settle();
+    expect(targets(rig)).toEqual([]);
+    expect(rig.nodeEvents).toEqual([]);
+  });
+
+  it('leave no timer behind', async () => {
+    const rig = await working();
+    rig.nodes.replace([]);
+    await rig.settle();
+    await rig.stop();
+    expect(rig.clock.pending).toBe(0);
   });
 });
 
