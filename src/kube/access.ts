@@ -14,6 +14,11 @@ export interface ClusterAccess {
    * fails).
    */
   credentials(): Promise<Credentials>;
+  /**
+   * Is told that the API server did not know the credentials (401), so that whoever keeps a copy of what lies in a file
+   * looks there again. Undefined where nothing is kept.
+   */
+  readonly refused?: (() => void) | undefined;
 }
 
 export interface Credentials {

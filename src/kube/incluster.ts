@@ -63,6 +63,8 @@ export async function inClusterAccess(options: InClusterOptions): Promise<Cluste
     async credentials(): Promise<Credentials> {
       return { headers: { authorization: `Bearer ${await token.current()}` }, tls: { ca: await ca.current() } };
     },
+    // A leader whose copy is good no more would lose its Lease before the copy is old.
+    refused: () => token.forget(),
   };
 }
 
@@ -75,6 +77,11 @@ class MountedFile {
   constructor(path: string, clock: Clock) {
     this.#path = path;
     this.#clock = clock;
+  }
+
+  /** The next look is at the file again. */
+  forget(): void {
+    this.#copy = undefined;
   }
 
   /** @throws BallastError `ApiForbidden` when the file is due for another look and cannot be read. */

@@ -141,6 +141,7 @@ export class Transport {
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       });
       code = String(response.statusCode);
+      if (response.statusCode === 401) access.refused?.();
       if (response.statusCode < 200 || response.statusCode > 299) {
         const retryAfter = response.headers['retry-after'];
         throw apiErrorOf({

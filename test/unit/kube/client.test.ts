@@ -132,6 +132,20 @@ describe('connections', () => {
     expect(server.requests.map(({ headers }) => headers.authorization)).toEqual(['Bearer 1', 'Bearer 2']);
   });
 
+  it('tell who gives the credentials when they were refused, and of no other refusal', async () => {
+    await using server = await Loopback.start((request, response) =>
+      refuse(response, request.path.endsWith('/unknown') ? 401 : 403, 'no'),
+    );
+    let refusals = 0;
+    const access = { ...accessTo(server.url), refused: () => (refusals += 1) };
+    await using kube = createClient(server, { access });
+    const ask = (name: string): Promise<unknown> => kube.client.get(NODES, { name }, { signal });
+    await expect(ask('forbidden')).rejects.toMatchObject({ code: 'ApiForbidden' });
+    expect(refusals).toBe(0);
+    await expect(ask('unknown')).rejects.toMatchObject({ code: 'ApiForbidden' });
+    expect(refusals).toBe(1);
+  });
+
   it('are gone after close, and nothing is sent any more', async () => {
     await using server = await Loopback.start(() => {});
     await using kube = createClient(server);

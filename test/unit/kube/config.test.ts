@@ -237,6 +237,14 @@ describe('in a pod', () => {
     await expect(access.credentials()).rejects.toMatchObject({ code: 'ApiForbidden' });
   });
 
+  it('the token is read again at once when the API server refused it', async () => {
+    const access = await inClusterAccess({ ...(await pod()), clock: new FakeClock() });
+    expect((await access.credentials()).headers).toEqual({ authorization: 'Bearer first' });
+    await file('sa/token', 'second');
+    access.refused?.();
+    expect((await access.credentials()).headers).toEqual({ authorization: 'Bearer second' });
+  });
+
   it('missing parts are named', async () => {
     const { env, serviceAccountDirectory } = await pod();
     await expect(loadKubeConfig({ inCluster: true, env: {}, serviceAccountDirectory })).rejects.toMatchObject({
