@@ -48,7 +48,8 @@ interface Layer extends Blob {
   readonly unpacked: number;
 }
 
-const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+/** The search path in every image. */
+export const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 const OCI = 'application/vnd.oci.image';
 /** Every time in an image, so that the same content always makes the same digest. */
 const CREATED = '1970-01-01T00:00:00Z';
