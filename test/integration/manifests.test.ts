@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { parseAllDocuments } from 'yaml';
 import { PROVIDERS } from '#providers/registry';
 import { loadConfig } from '#src/config';
 import { providerSettings } from '#src/cli/context';
@@ -172,43 +173,78 @@ describe('the ServiceAccount is refused', () => {
 });
 
 interface Deployment {
+  readonly kind: string;
   readonly spec: {
     readonly template: {
       readonly metadata: { readonly labels: Readonly<Record<string, string>> };
-      readonly spec: {
-        readonly containers: readonly {
-          readonly ports?: readonly {
-            readonly name: string;
-            readonly containerPort: number;
-            readonly protocol: string;
-          }[];
-          readonly args: readonly string[];
-          readonly env: readonly { readonly name: string }[];
-        }[];
-      };
+      readonly spec: { readonly terminationGracePeriodSeconds?: number; readonly containers: readonly Container[] };
     };
   };
 }
 
+interface Container {
+  readonly ports?: readonly { readonly name: string; readonly containerPort: number; readonly protocol: string }[];
+  readonly args: readonly string[];
+  readonly env: readonly {
+    readonly name: string;
+    readonly value?: string;
+    readonly valueFrom?: { readonly fieldRef: { readonly fieldPath: string } };
+  }[];
+}
+
+/** What the Deployment's variables are in a pod. */
+function podVariables(env: Container['env']): Readonly<Record<string, string>> {
+  const fields: Readonly<Record<string, string>> = {
+    'metadata.namespace': NAMESPACE,
+    'status.podIPs': '10.244.1.7,fd00:10:244:1::7',
+  };
+  const fieldOf = ({ valueFrom }: Container['env'][number]): string =>
+    fields[valueFrom?.fieldRef.fieldPath ?? ''] ?? '?';
+  return Object.fromEntries(env.map((variable) => [variable.name, variable.value ?? fieldOf(variable)]));
+}
+
 describe('the Deployment', () => {
-  it('sets only what the controller understands', async () => {
-    const { spec } = await cluster.plane.request<Deployment>(
-      'GET',
-      `/apis/apps/v1/namespaces/${NAMESPACE}/deployments/ballast-controller`,
-    );
-    const [container] = spec.template.spec.containers;
-    expect(container?.args).toEqual(['controller', '--config=/etc/ballast/ballast.yaml']);
-    const { config } = await loadConfig({
-      flags: { config: `${MANIFESTS}/ballast.yaml` },
-      env: Object.fromEntries((container?.env ?? []).map(({ name }) => [name, NAMESPACE])),
-      providers: providerSettings({ providers: PROVIDERS }),
-    });
-    expect(config).toMatchObject({
-      defaultProvider: undefined,
-      leaderElection: { namespace: NAMESPACE, name: 'ballast-controller' },
+  const variants = [
+    {
+      folder: 'controller',
+      warning: '',
+      metricsAddress: { port: 10_270 },
+      pool: { 'proxy-addresses': ['10.244.1.7', 'fd00:10:244:1::7'] },
+    },
+    {
+      folder: 'edge',
+      // The namespace that was applied before is restricted; this variant opens it.
+      warning: expect.stringMatching(/^Warning: would violate PodSecurity "restricted:latest": host namespaces .*\n$/),
       metricsAddress: { host: '127.0.0.1', port: 10_270 },
+      pool: { 'proxy-addresses': ['192.0.2.10-192.0.2.20'], 'proxy-interface': 'eth0' },
+    },
+  ] as const;
+  for (const { folder, warning, metricsAddress, pool } of variants) {
+    it(`of manifests/${folder} is accepted as it is, and sets only what the controller understands`, async () => {
+      const path = `${MANIFESTS}/${folder}`;
+      const dry = await cluster.plane.kubectl(['apply', '--dry-run=server', '-k', path]);
+      expect(dry).toMatchObject({ code: 0, stderr: warning });
+      const { stdout } = await cluster.plane.kubectl(['kustomize', path]);
+      const objects: readonly Deployment[] = parseAllDocuments(stdout).map((document) => document.toJS());
+      const deployment = objects.find(({ kind }) => kind === 'Deployment');
+      const [container] = deployment?.spec.template.spec.containers ?? [];
+      expect(container?.args).toEqual(['controller', '--config=/etc/ballast/ballast.yaml']);
+      const { config } = await loadConfig({
+        flags: { config: `${path}/ballast.yaml` },
+        env: podVariables(container?.env ?? []),
+        providers: providerSettings({ providers: PROVIDERS }),
+      });
+      expect(config).toMatchObject({
+        defaultProvider: undefined,
+        leaderElection: { namespace: NAMESPACE, name: 'ballast-controller' },
+        metricsAddress,
+        providerOptions: pool,
+      });
+      // kubelet kills what has not ended by then.
+      const grace = deployment?.spec.template.spec.terminationGracePeriodSeconds ?? 0;
+      expect(grace * 1_000).toBeGreaterThan(config.shutdownTimeoutMs + 2_000);
     });
-  });
+  }
 
   it('has a second replica that waits, ready, and takes over when the first one ends', async () => {
     const second = await startController(cluster, {
