@@ -4,6 +4,7 @@ import { BallastError } from '#src/errors';
 import type { Algorithm } from '#src/loadbalancer/model';
 import { parseDuration, type OptionSpec } from '#src/loadbalancer/options';
 import { parsePool, type Pool } from './pool.ts';
+import { parseReservedPorts, type PortRange } from './reserved-ports.ts';
 
 const SECOND = 1_000;
 const HOUR = 3_600 * SECOND;
@@ -34,6 +35,17 @@ export const PROXY_OPTIONS: readonly OptionSpec[] = [
     meaning:
       'With `false`, Services get addresses and nothing more: no socket is opened, no node is asked for its health, no ' +
       'NodePort is needed. For clusters where something else brings the traffic to the nodes, and for tests.',
+  },
+  {
+    name: 'proxy-reserved-ports',
+    type: 'list',
+    // A Service must not stand in for the machine while its own program restarts: ssh, kubelet, kube-proxy and the
+    // other components of Kubernetes, and our own metrics.
+    default: '22,10248-10260,10270',
+    form: 'ports and ranges like 22,10248-10260, or none',
+    meaning:
+      'Ports, of TCP and UDP, that no Service gets, because the machine itself needs them. Where addresses of the pool ' +
+      'are used for something else too, add what listens there.',
   },
   {
     name: 'proxy-algorithm',
@@ -190,6 +202,7 @@ export interface ProxyOptions {
   readonly interface: string | undefined;
   /** False: addresses are given, and nothing listens on them. */
   readonly listen: boolean;
+  readonly reservedPorts: readonly PortRange[];
   readonly algorithm: Algorithm;
   readonly maxConnections: number;
   readonly maxWaiting: number;
@@ -217,6 +230,7 @@ const SCHEMA = z.strictObject({
     .regex(/^[^\s/:-][^\s/:]{0,14}$/)
     .optional(),
   'proxy-listen': z.boolean().default(true),
+  'proxy-reserved-ports': list('proxy-reserved-ports'),
   'proxy-algorithm': z.enum(['round-robin', 'least-connections']).default('round-robin'),
   'proxy-max-connections': number('proxy-max-connections'),
   'proxy-max-waiting': number('proxy-max-waiting'),
@@ -247,6 +261,7 @@ export function parseProxyOptions(raw: Readonly<Record<string, unknown>>): Proxy
     pool: parsePool(data['proxy-addresses'], 'proxy-addresses'),
     interface: data['proxy-interface'],
     listen: data['proxy-listen'],
+    reservedPorts: parseReservedPorts(data['proxy-reserved-ports'], 'proxy-reserved-ports'),
     algorithm: data['proxy-algorithm'],
     maxConnections: data['proxy-max-connections'],
     maxWaiting: data['proxy-max-waiting'],

@@ -6,6 +6,7 @@ import { chooseAddress, wants, type FamilyChoice, type Unavailable } from './all
 import { endpointKey, listenerSettings, type ListenerSpec } from './listener-spec.ts';
 import type { Observed } from './observed.ts';
 import type { ProxyOptions } from './options.ts';
+import { isReserved } from './reserved-ports.ts';
 
 const FAMILIES: readonly IpFamily[] = ['IPv4', 'IPv6'];
 
@@ -79,6 +80,10 @@ function placeListener(
       code: 'UnsupportedProtocol',
       message: `The proxy provider cannot carry ${listenerKey(listener)}: no SCTP.`,
     };
+  }
+  if (isReserved(port, options.reservedPorts)) {
+    const message = `The port ${port} is kept for the machine itself (--proxy-reserved-ports); choose another one.`;
+    return { code: 'PortNotAllowed', message };
   }
   if (nodePort === undefined) {
     return { code: 'NodePortMissing', message: `${listenerKey(listener)} has no NodePort yet.` };

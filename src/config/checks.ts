@@ -1,6 +1,6 @@
 /** Values that are right by themselves but not beside each other. */
-import type { ProviderSettings } from './settings.ts';
-import type { ClassRule } from './values.ts';
+import type { MetricsAuth, ProviderSettings } from './settings.ts';
+import type { BindAddress, ClassRule } from './values.ts';
 
 /** What is wrong with the value of an option, to follow the option and its value in a sentence. */
 export interface Misfit {
@@ -69,4 +69,28 @@ export function checkTimes(values: Times): readonly Misfit[] {
     });
   }
   return misfits;
+}
+
+interface MetricsChoices {
+  readonly 'metrics-bind-address': BindAddress | 'none';
+  readonly 'metrics-tls-cert-file'?: string | undefined;
+  readonly 'metrics-tls-key-file'?: string | undefined;
+  readonly 'metrics-auth': MetricsAuth;
+}
+
+/** A certificate has its key, and tokens do not travel in the clear. */
+export function checkMetrics(values: MetricsChoices): readonly Misfit[] {
+  const { 'metrics-tls-cert-file': certFile, 'metrics-tls-key-file': keyFile } = values;
+  const address = values['metrics-bind-address'];
+  if (certFile !== undefined && keyFile === undefined) {
+    return [{ option: 'metrics-tls-cert-file', message: 'needs --metrics-tls-key-file beside it' }];
+  }
+  if (keyFile !== undefined && certFile === undefined) {
+    return [{ option: 'metrics-tls-key-file', message: 'needs --metrics-tls-cert-file beside it' }];
+  }
+  if (values['metrics-auth'] === 'none' || certFile !== undefined || address === 'none') return [];
+  const { host = '' } = address;
+  if (host === 'localhost' || host === '::1' || host.startsWith('127.')) return [];
+  const message = 'would have tokens sent in the clear; set --metrics-tls-cert-file and --metrics-tls-key-file';
+  return [{ option: 'metrics-auth', message }];
 }

@@ -31,6 +31,8 @@ const INPUT_CODES: ReadonlySet<ErrorCode> = new Set([
   'UnsupportedProtocol',
   'TooManyListeners',
   'GroupNotAllowed',
+  'AddressNotAllowed',
+  'PortNotAllowed',
   'AddressNotInPool',
 ]);
 

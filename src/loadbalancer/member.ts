@@ -1,6 +1,7 @@
 /** What one Service asks for, checked by itself: its part in a load balancer, or why it gets none. */
 import type { EndpointSlice, Service, ServicePort } from '../kube/wire.ts';
 import { endpointNodesOf } from './endpoints.ts';
+import type { AddressGrant } from './address-grant.ts';
 import { assignmentOf, type AllowedGroups } from './group.ts';
 import { parseIp, type IpAddress } from './ip.ts';
 import { listenerKey, type IpFamily, type Listener, type ListenerRef, type Member } from './model.ts';
@@ -17,6 +18,7 @@ const DEFAULT_AFFINITY_SECONDS = 10_800;
 export interface AdmissionContext {
   readonly capabilities: Capabilities;
   readonly allowedGroups: AllowedGroups;
+  readonly addressGrants: readonly AddressGrant[];
   /** The slices of a Service, in any order. Asked only for `externalTrafficPolicy: Local`. */
   readonly endpointSlicesOf: (service: Service) => readonly EndpointSlice[];
   /** Takes annotations that make no sense for absent: what a load balancer that was left as it is may still show. */
@@ -39,7 +41,7 @@ export function admit(service: Service, context: AdmissionContext): Admission {
   const { uid } = service.metadata;
   const families = familiesOf(service);
   const ranges = readSourceRanges(service);
-  const addresses = readRequestedAddresses(service, families);
+  const addresses = readRequestedAddresses(service, families, context.addressGrants);
   const settings = readSettings(service, context.capabilities.settings);
   const ports = (service.spec?.ports ?? []).map((port, index) => readPort(port, index, uid, context.capabilities));
 

@@ -1,4 +1,5 @@
 import type { Service } from '../kube/wire.ts';
+import { mayAskFor, type AddressGrant } from './address-grant.ts';
 import { ADDRESSES_ANNOTATION } from './annotations.ts';
 import { parseIp, type IpAddress } from './ip.ts';
 import type { WantedFamily } from './model.ts';
@@ -7,13 +8,18 @@ import { annotationField, quoted, type Problem, type Reading } from './problem.t
 const ANNOTATION_FIELD = annotationField(ADDRESSES_ANNOTATION);
 const SPEC_FIELD = 'spec.loadBalancerIP';
 
+/** More entries than anybody means; they are not even read. */
+const MOST = 10;
+
 /**
  * The addresses that the Service asks for, at most one of each of its families: the annotation, or
- * `spec.loadBalancerIP`. Where both are set, the annotation must name the spec's address too.
+ * `spec.loadBalancerIP`. Where both are set, the annotation must name the spec's address too. The Service's namespace
+ * must be granted each.
  */
 export function readRequestedAddresses(
   service: Service,
   families: readonly WantedFamily[],
+  grants: readonly AddressGrant[],
 ): Reading<readonly IpAddress[]> {
   const asked = readList(service.metadata.annotations?.[ADDRESSES_ANNOTATION], ANNOTATION_FIELD);
   const legacy = readList(service.spec?.loadBalancerIP, SPEC_FIELD);
@@ -40,6 +46,14 @@ export function readRequestedAddresses(
       );
     }
   }
+  const { namespace = '' } = service.metadata;
+  const forbidden = value.filter((address) => !mayAskFor(address, namespace, grants));
+  if (forbidden.length > 0) {
+    const message =
+      `Services of the namespace ${namespace} may not ask for ${forbidden.map(({ text }) => text).join(' and ')}; ` +
+      'ask for none, or ask the operator to allow it with `--allow-address`.';
+    problems.push({ code: 'AddressNotAllowed', message, field });
+  }
   return { value, problems };
 }
 
@@ -47,7 +61,12 @@ function readList(text: string | undefined, field: string): Reading<readonly IpA
   const value: IpAddress[] = [];
   const problems: Problem[] = [];
   if (text === undefined || text.trim() === '') return { value, problems };
-  for (const part of text.split(',').map((entry) => entry.trim())) {
+  const parts = text.split(',', MOST + 1).map((entry) => entry.trim());
+  if (parts.length > MOST) {
+    problems.push(invalid(field, `${field} holds more than ${MOST} entries; keep one address of each family.`));
+    return { value, problems };
+  }
+  for (const part of parts) {
     const address = parseIp(part);
     if (address === undefined) {
       problems.push(invalid(field, `${field} holds ${quoted(part)}, which is not an IP address; correct it.`));

@@ -206,6 +206,7 @@ export class Reconciler {
       nodes: nodes(),
       capabilities: { ...provider.capabilities, needsNodePorts },
       allowedGroups: config.allowedGroups,
+      addressGrants: config.addressGrants,
       endpointSlicesOf: (service) => stores.endpointSlices.byIndex('service', keyName(service)),
       lenient,
     });

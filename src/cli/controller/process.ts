@@ -2,9 +2,11 @@
 import { hostname, networkInterfaces } from 'node:os';
 import type { Registry } from 'prom-client';
 import type { Config } from '../../config/settings.ts';
+import type { KubeClient } from '../../kube/client.ts';
 import { EventRecorder } from '../../kube/events.ts';
 import { electorIdentity, LeaderElector } from '../../kube/leaderelection.ts';
 import { leaseApi } from '../../kube/leaseapi.ts';
+import { TokenAuthorizer } from '../../kube/tokenauthorizer.ts';
 import type { Provider } from '../../loadbalancer/provider.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import { Manager, type Component } from '../../runtime/manager.ts';
@@ -82,7 +84,7 @@ export async function runProcess(input: ProcessInput, signal: AbortSignal): Prom
     stopTimeoutMs: config.shutdownTimeoutMs,
     ...(elector && { leadership: elector }),
   });
-  const health = config.metricsAddress && healthServer(input, manager);
+  const health = config.metricsAddress && healthServer(input, client, manager);
   if (health) {
     const { allowedGroups } = config;
     const leadership = (): Leadership => ({ leads: elector?.isLeader ?? true });
@@ -134,13 +136,16 @@ function serviceComponent(controller: ServiceController, prepared: Promise<unkno
   };
 }
 
-function healthServer({ config, log, registry }: ProcessInput, manager: Manager): HealthServer {
+function healthServer({ config, log, registry }: ProcessInput, client: KubeClient, manager: Manager): HealthServer {
   const { host = everyAddress(), port = 0 } = config.metricsAddress ?? {};
+  const { metricsTls: tls, metricsAuth } = config;
   return new HealthServer({
     host,
     port,
     log,
     registry,
+    tls,
+    authorize: metricsAuth === 'token' ? new TokenAuthorizer({ client }).authorize : undefined,
     live: () => manager.liveChecks(),
     ready: () => manager.checks(),
   });

@@ -32,6 +32,7 @@ const inputs: fc.Arbitrary<DesiredInput> = fc
     id: groupId(),
     nodes: manyNodes(3),
     allowedGroups: new Map(),
+    addressGrants: [{ addresses: '*', namespaces: '*' } as const],
     endpointSlicesOf: () => (withSlices ? [endpointSlice()] : []),
     ...rest,
   }));

@@ -27,6 +27,7 @@ function build(services: readonly Service[], options: Input = {}): DesiredResult
     services,
     nodes: nodeSet(),
     allowedGroups: new Map(),
+    addressGrants: [{ addresses: '*', namespaces: '*' }],
     endpointSlicesOf: () => slices,
     ...rest,
     capabilities: { ...capabilities, ...options.capabilities },
