@@ -19,7 +19,7 @@ export async function runExplain({ service, options, config }: ExplainInput, con
   await using target = await openTarget(config, context);
   const fullName = `${options.namespace ?? target.namespace}/${name}`;
   const answered = await answer<ExplainAnswer>(target, {
-    controller: options.controller,
+    flags: options,
     path: EXPLAIN_PATH,
     query: new URLSearchParams({ service: fullName }),
     schema: EXPLAIN_ANSWER,

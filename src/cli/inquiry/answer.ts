@@ -1,6 +1,7 @@
 import type { z } from 'zod';
 import { BallastError } from '../../errors.ts';
 import { askController, controllerUrl } from './ask.ts';
+import type { InquiryFlags } from './flags.ts';
 import type { Fresh, Target } from './target.ts';
 
 /** An answer, and who gave it. */
@@ -12,8 +13,8 @@ export interface Answered<T> {
 }
 
 export interface Question<T> {
-  /** Base URL that the person gave; then nobody else will do. */
-  readonly controller: string | undefined;
+  /** How the person wants the controller to be asked; where a URL is given, nobody else will do. */
+  readonly flags: Pick<InquiryFlags, 'controller' | 'controllerCaFile' | 'controllerTokenFile'>;
   readonly path: string;
   readonly query: URLSearchParams;
   readonly schema: z.ZodType<T>;
@@ -27,14 +28,19 @@ export interface Question<T> {
  */
 export async function answer<T extends { readonly cluster?: string | undefined }>(
   target: Target,
-  { controller, path, query, schema, compute }: Question<T>,
+  { flags, path, query, schema, compute }: Question<T>,
 ): Promise<Answered<T>> {
-  const base = controller ?? controllerUrl(target.loaded.config.metricsAddress);
+  const { controller, controllerCaFile: caFile, controllerTokenFile: tokenFile } = flags;
+  const { metricsAddress, metricsTls } = target.loaded.config;
+  const base = controller ?? controllerUrl(metricsAddress, metricsTls !== undefined);
   let why = 'There is no address to ask a controller at.';
   if (base !== undefined) {
     const url = URL.parse(`${path}?${query.toString()}`, base);
-    if (!url) throw new BallastError('InvalidConfig', `--controller ${base} is no URL.`, { field: 'controller' });
-    const asked = await askController(url.href, schema, target.signal);
+    if (!url || !['http:', 'https:'].includes(url.protocol) || url.username !== '' || url.password !== '') {
+      const message = '--controller must be an http:// or https:// URL without user and password.';
+      throw new BallastError('InvalidConfig', message, { field: 'controller' });
+    }
+    const asked = await askController(url.href, schema, { signal: target.signal, caFile, tokenFile });
     const problem = asked.kind === 'none' ? asked.why : await otherCluster(asked.answer, target);
     if (asked.kind === 'answer' && problem === undefined) {
       return { answer: asked.answer, source: 'controller', note: `As the controller at ${base} says:` };

@@ -7,6 +7,8 @@ import { outputOption } from '../version.ts';
 export interface InquiryFlags {
   readonly namespace?: string;
   readonly controller?: string;
+  readonly controllerCaFile?: string;
+  readonly controllerTokenFile?: string;
   readonly output: 'text' | 'json';
 }
 
@@ -19,6 +21,12 @@ export function addInquiryFlags(command: Command, providers: readonly ProviderSe
         '--controller <url>',
         'Where the controller serves its answers (default: by --metrics-bind-address, on this machine).',
       ),
+    )
+    .addOption(
+      new Option('--controller-ca-file <path>', 'A PEM file with the authority of the controller’s certificate.'),
+    )
+    .addOption(
+      new Option('--controller-token-file <path>', 'A file with the token that --metrics-auth=token asks for.'),
     )
     .addOption(outputOption());
   addConfigFlags(command, ['Cluster', 'Services'], providers);

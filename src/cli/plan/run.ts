@@ -35,7 +35,7 @@ export async function runPlan({ service, options, config }: PlanInput, context: 
     name !== undefined ? { service: `${namespace}/${name}` } : options.allNamespaces ? {} : { namespace };
   let unseen: ReadonlySet<string> = new Set();
   const answered = await answer(target, {
-    controller: options.controller,
+    flags: options,
     path: PLAN_PATH,
     query: planQuery(selection),
     schema: PLAN_ANSWER,

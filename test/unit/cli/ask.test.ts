@@ -1,7 +1,10 @@
-import { createServer, type Server } from 'node:http';
+import { writeFile } from 'node:fs/promises';
+import { createServer, type IncomingMessage, type Server } from 'node:http';
+import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { askController, controllerUrl } from '#src/cli/inquiry/ask';
 import { EXPLAIN_ANSWER } from '#src/cli/inquiry/wire';
+import { temporaryFolder } from '../control-plane/temporary-folder.ts';
 
 let server: Server | undefined;
 afterEach(() => {
@@ -10,9 +13,14 @@ afterEach(() => {
 });
 
 /** The URL of a server that answers everything with this. */
-async function serve(status: number, body: string): Promise<string> {
+async function serve(
+  status: number,
+  body: string,
+  see: (request: IncomingMessage) => void = () => {},
+): Promise<string> {
   const { promise, resolve } = Promise.withResolvers<number>();
-  server = createServer((_request, response) => {
+  server = createServer((request, response) => {
+    see(request);
     response.writeHead(status, { 'content-type': 'application/json' });
     response.end(body);
   }).listen(0, '127.0.0.1', () => {
@@ -57,7 +65,7 @@ describe('asking the controller', () => {
     const url = await serve(200, '<html>');
     expect(await askController(url, EXPLAIN_ANSWER)).toMatchObject({
       kind: 'none',
-      why: expect.stringContaining('does not answer'),
+      why: 'what answers there is no controller: it says 200 "<html>"',
     });
     server?.closeAllConnections();
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -68,11 +76,47 @@ describe('asking the controller', () => {
   });
 });
 
+describe('a controller that asks who one is', () => {
+  it('is given the token of the file', async () => {
+    const tokens: (string | undefined)[] = [];
+    const answer = { explanation: { service: 'a/b', decisions: [] } };
+    const url = await serve(200, JSON.stringify(answer), ({ headers }) => void tokens.push(headers.authorization));
+    const tokenFile = join(temporaryFolder(), 'token');
+    await writeFile(tokenFile, 'abc.def\n');
+    expect(await askController(url, EXPLAIN_ANSWER, { tokenFile })).toMatchObject({ kind: 'answer' });
+    expect(await askController(url, EXPLAIN_ANSWER)).toMatchObject({ kind: 'answer' });
+    expect(tokens).toEqual(['Bearer abc.def', undefined]);
+  });
+
+  it('never gets it in the clear, except on this machine', async () => {
+    const tokenFile = join(temporaryFolder(), 'token');
+    await writeFile(tokenFile, 'abc.def');
+    const asked = askController('http://192.0.2.1:10270/api/plan', EXPLAIN_ANSWER, { tokenFile });
+    await expect(asked).rejects.toMatchObject({
+      code: 'InvalidConfig',
+      message: 'The token would be sent in the clear to 192.0.2.1:10270; use an https:// URL.',
+    });
+  });
+
+  it('is asked in vain without one, which the answer says', async () => {
+    const why = 'it says 401 "needs a token"; give one with --controller-token-file';
+    expect(await askController(await serve(401, 'needs a token\n'), EXPLAIN_ANSWER)).toEqual({ kind: 'none', why });
+  });
+
+  it('a file that is not there is the asker’s mistake', async () => {
+    const url = await serve(200, '{}');
+    for (const way of [{ tokenFile: '/nonexistent' }, { caFile: '/nonexistent' }]) {
+      await expect(askController(url, EXPLAIN_ANSWER, way)).rejects.toMatchObject({ code: 'InvalidConfig' });
+    }
+  });
+});
+
 describe('the address of the controller', () => {
   it('follows from where it serves', () => {
     expect(controllerUrl({ host: '127.0.0.1', port: 10_270 })).toBe('http://127.0.0.1:10270');
     expect(controllerUrl({ host: 'fd00::1', port: 10_270 })).toBe('http://[fd00::1]:10270');
     expect(controllerUrl({ host: undefined, port: 10_270 })).toBe('http://127.0.0.1:10270');
+    expect(controllerUrl({ host: '127.0.0.1', port: 10_270 }, true)).toBe('https://127.0.0.1:10270');
     expect(controllerUrl(undefined)).toBeUndefined();
   });
 });

@@ -59,6 +59,8 @@ describe('the configuration', () => {
       defaultProvider: undefined,
       extraClasses: new Map(),
       allowedGroups: new Map(),
+      addressGrants: [],
+      nodeAddresses: [],
       nodePortRange: { min: 30_000, max: 32_767 },
       nodeGuard: { limitPercent: 50, windowMs: 10_000, holdMs: 60_000 },
       workers: 8,
@@ -71,6 +73,8 @@ describe('the configuration', () => {
         retryPeriodMs: 2_000,
       },
       metricsAddress: { host: '127.0.0.1', port: 10_270 },
+      metricsTls: undefined,
+      metricsAuth: 'none',
       logLevel: 'info',
       shutdownTimeoutMs: 9_000,
       providerOptions: { 'proxy-addresses': undefined, 'proxy-idle-timeout': 300_000 },
@@ -142,6 +146,40 @@ describe('the configuration', () => {
     expect(config.defaultProvider).toBeUndefined();
   });
 
+  it('reads who may ask for which addresses, and where nodes are', async () => {
+    const { config } = await load({
+      flags: {
+        'allow-address': '192.0.2.1=shop, blog; 192.0.2.0/24=*;*=infra',
+        'node-addresses': ['10.0.0.0/8,fd00::1-fd00::9', '192.0.2.7'],
+      },
+    });
+    expect(config.addressGrants).toEqual([
+      { addresses: { family: 'IPv4', first: 0xc0000201n, last: 0xc0000201n }, namespaces: ['shop', 'blog'] },
+      { addresses: { family: 'IPv4', first: 0xc0000200n, last: 0xc00002ffn }, namespaces: '*' },
+      { addresses: '*', namespaces: ['infra'] },
+    ]);
+    expect(config.nodeAddresses.map(({ family, first, last }) => [family, last - first + 1n])).toEqual([
+      ['IPv4', 1n << 24n],
+      ['IPv6', 9n],
+      ['IPv4', 1n],
+    ]);
+  });
+
+  it('reads how metrics are protected', async () => {
+    const tls = { 'metrics-tls-cert-file': '/tls/tls.crt', 'metrics-tls-key-file': '/tls/tls.key' };
+    const flags = { ...tls, 'metrics-auth': 'token', 'metrics-bind-address': ':10270' };
+    const { config } = await load({ flags });
+    expect(config).toMatchObject({
+      metricsTls: { certFile: '/tls/tls.crt', keyFile: '/tls/tls.key' },
+      metricsAuth: 'token',
+    });
+    // On this machine, or where nothing is served, no token can be overheard.
+    for (const address of ['127.0.0.1:1', '[::1]:1', 'localhost:1', '0']) {
+      const plain = await load({ flags: { 'metrics-auth': 'token', 'metrics-bind-address': address } });
+      expect(plain.config.metricsTls).toBeUndefined();
+    }
+  });
+
   it('takes the default provider that is named, and the last of a repeated flag', async () => {
     const flags = { providers: 'other,proxy', 'default-provider': 'other', workers: ['2', '3'] };
     const { config } = await load({ flags });
@@ -203,6 +241,30 @@ describe('a wrong configuration is refused with the place and the remedy', () =>
     ],
     ['a class', { flags: { 'load-balancer-class': 'a b=proxy' } }, '--load-balancer-class a b=proxy must be `<class>='],
     ['a group', { flags: { 'allow-group': 'web=shop' } }, '--allow-group web=shop must be `<namespace>/<group>='],
+    ['a grant', { flags: { 'allow-address': '192.0.2.1' } }, '--allow-address 192.0.2.1 must be `<addresses>='],
+    ['a grant', { flags: { 'allow-address': '192.0.2.1=' } }, '--allow-address 192.0.2.1= must be `<addresses>='],
+    ['a grant', { flags: { 'allow-address': 'all=shop' } }, '--allow-address all=shop must be `<addresses>='],
+    ['nodes', { flags: { 'node-addresses': '10.0.0.0/33' } }, '--node-addresses 10.0.0.0/33 must be addresses, ranges'],
+    [
+      'a certificate alone',
+      { flags: { 'metrics-tls-cert-file': 'a' } },
+      '--metrics-tls-cert-file a needs --metrics-tls-key-file beside it.',
+    ],
+    [
+      'a key alone',
+      { env: { BALLAST_METRICS_TLS_KEY_FILE: 'a' } },
+      'BALLAST_METRICS_TLS_KEY_FILE=a needs --metrics-tls-cert-file beside it.',
+    ],
+    [
+      'tokens in the clear',
+      { flags: { 'metrics-auth': 'token', 'metrics-bind-address': '10.0.0.5:10270' } },
+      '--metrics-auth token would have tokens sent in the clear; set --metrics-tls-cert-file',
+    ],
+    [
+      'tokens in the clear on every address',
+      { flags: { 'metrics-auth': 'token', 'metrics-bind-address': ':10270' } },
+      '--metrics-auth token would have tokens sent in the clear; set --metrics-tls-cert-file',
+    ],
     [
       'times',
       { flags: { 'leader-elect-renew-deadline': '15s' } },
