@@ -4,6 +4,16 @@ import { faultOf } from './local-fault.ts';
 /** Silence after which the kernel asks whether the other side is still there. */
 export const KEEP_ALIVE_MS = 30_000;
 
+/** A connection to a target. */
+export interface Dialed {
+  readonly socket: Socket;
+  /**
+   * Gets what was read while the socket is not paused; the bytes are there only during the call. Returning false stops
+   * the reading until `socket.resume()`.
+   */
+  onBytes: (bytes: Buffer) => boolean;
+}
+
 /** Why no connection was made, and whose fault that is. */
 export interface DialFailure {
   readonly error: NodeJS.ErrnoException;
@@ -15,10 +25,12 @@ export interface DialOptions {
   readonly port: number;
   readonly timeoutMs: number;
   readonly signal: AbortSignal;
+  /** What is read goes here first; any number of connections can share it. */
+  readonly buffer: Buffer;
 }
 
-/** Connects; never rejects. The socket is not read until somebody listens to its data; its errors do no harm. */
-export function dial({ host, port, timeoutMs, signal }: DialOptions): Promise<Socket | DialFailure> {
+/** Connects; never rejects. The socket is not read until it is resumed; its errors do no harm. */
+export function dial({ host, port, timeoutMs, signal, buffer }: DialOptions): Promise<Dialed | DialFailure> {
   return new Promise((resolve) => {
     const socket = connect({
       host,
@@ -27,7 +39,10 @@ export function dial({ host, port, timeoutMs, signal }: DialOptions): Promise<So
       noDelay: true,
       keepAlive: true,
       keepAliveInitialDelay: KEEP_ALIVE_MS,
+      onread: { buffer, callback: (count) => dialed.onBytes(buffer.subarray(0, count)) },
     });
+    socket.pause();
+    const dialed: Dialed = { socket, onBytes: () => false };
     const fail = (error: NodeJS.ErrnoException): void => {
       finish();
       socket.destroy();
@@ -44,7 +59,7 @@ export function dial({ host, port, timeoutMs, signal }: DialOptions): Promise<So
     socket.on('error', fail);
     socket.once('connect', () => {
       finish();
-      resolve(socket);
+      resolve(dialed);
     });
     signal.addEventListener('abort', onAbort, { once: true });
     if (signal.aborted) onAbort();

@@ -1,3 +1,4 @@
+import type { Buffers } from './buffers.ts';
 import type { Clock } from './clock.ts';
 import type { Lane } from './connection-gate.ts';
 import type { ListenerSpec } from './listener-spec.ts';
@@ -32,6 +33,7 @@ export interface FrontendParts {
   readonly lane: Lane;
   readonly metrics: ListenerMetrics;
   readonly clock: Clock;
+  readonly buffers: Buffers;
   readonly options: ProxyOptions;
   /** Called when the socket ended though nobody closed it. */
   readonly onDied: (error: Error | undefined) => void;

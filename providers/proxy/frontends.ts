@@ -1,4 +1,5 @@
 import type { LoadBalancerId } from '#src/loadbalancer/model';
+import { Buffers } from './buffers.ts';
 import type { Clock } from './clock.ts';
 import { ConnectionGate } from './connection-gate.ts';
 import type { Frontend, FrontendParts } from './frontend.ts';
@@ -21,6 +22,7 @@ export class Frontends {
   readonly #metrics: ProxyMetrics;
   readonly #connections: ConnectionGate;
   readonly #sessions: ConnectionGate;
+  readonly #buffers: Buffers = new Buffers();
 
   constructor(options: ProxyOptions, clock: Clock, metrics: ProxyMetrics) {
     this.#options = options;
@@ -42,6 +44,7 @@ export class Frontends {
       lane: gate.lane(spec.settings.maxConnections),
       metrics: this.#metrics.listener(id, spec),
       clock: this.#clock,
+      buffers: this.#buffers,
       options: this.#options,
       onDied,
     };

@@ -1,4 +1,6 @@
 import type { Socket } from 'node:net';
+import type { Buffers } from './buffers.ts';
+import type { Dialed } from './dial.ts';
 import { resetSocket } from './socket-reset.ts';
 
 /**
@@ -9,7 +11,9 @@ export type RelayEnd = 'closed' | 'reset' | 'unused';
 
 export interface RelayOptions {
   readonly client: Socket;
-  readonly target: Socket;
+  readonly target: Dialed;
+  /** Hold what came from the target until the client takes it. */
+  readonly buffers: Buffers;
   /** Called with each chunk's size as it is passed on. */
   readonly onBytes: (direction: 'in' | 'out', count: number) => void;
 }
@@ -23,12 +27,15 @@ const NOTHING = Buffer.alloc(0);
  * A target that fails is `unused` as long as not one byte of the client's was handed to it and none came from it. What
  * was handed over may have been acted upon, so it is never sent a second time.
  */
-export function relay({ client, target, onBytes }: RelayOptions): Promise<RelayEnd> {
+export function relay({ client, target: dialed, buffers, onBytes }: RelayOptions): Promise<RelayEnd> {
+  const target = dialed.socket;
   return new Promise((resolve) => {
     let used = false;
     const finish = (end: RelayEnd): void => {
       stopIn();
       stopOut();
+      client.off('data', onClientData);
+      dialed.onBytes = () => false;
       client.off('error', onClientError);
       target.off('error', onTargetError);
       resolve(end);
@@ -48,8 +55,17 @@ export function relay({ client, target, onBytes }: RelayOptions): Promise<RelayE
     };
     client.on('error', onClientError);
     target.on('error', onTargetError);
-    const stopIn = pump(client, target, (count) => use('in', count), finish);
-    const stopOut = pump(target, client, (count) => use('out', count), finish);
+    const onClientData = (chunk: Buffer): void => {
+      use('in', chunk.length);
+      if (!target.write(chunk)) client.pause();
+    };
+    client.on('data', onClientData);
+    dialed.onBytes = (bytes) => {
+      use('out', bytes.length);
+      return buffers.write(client, bytes);
+    };
+    const stopIn = passEnd(client, target, () => use('in', 0), finish);
+    const stopOut = passEnd(target, client, () => use('out', 0), finish);
     if (target.destroyed) {
       finish('unused');
       return;
@@ -59,17 +75,13 @@ export function relay({ client, target, onBytes }: RelayOptions): Promise<RelayE
   });
 }
 
-/** One direction. `use` gets each chunk's size, and 0 for the end. Returns what detaches it. */
-function pump(source: Socket, sink: Socket, use: (count: number) => void, finish: (end: RelayEnd) => void): () => void {
-  const onData = (chunk: Buffer): void => {
-    use(chunk.length);
-    if (!sink.write(chunk)) source.pause();
-  };
+/** One direction: goes on when the sink has room again, and passes the end on. Returns what detaches it. */
+function passEnd(source: Socket, sink: Socket, use: () => void, finish: (end: RelayEnd) => void): () => void {
   const onDrain = (): void => {
     source.resume();
   };
   const onEnd = (): void => {
-    use(0);
+    use();
     // Only when everything before it is written: see resetSocket.
     if (sink.writableLength === 0) sink.end();
     else sink.write(NOTHING, () => sink.end());
@@ -77,12 +89,10 @@ function pump(source: Socket, sink: Socket, use: (count: number) => void, finish
   const onClose = (): void => {
     if (sink.destroyed) finish('closed');
   };
-  source.on('data', onData);
   source.on('end', onEnd);
   source.on('close', onClose);
   sink.on('drain', onDrain);
   return () => {
-    source.off('data', onData);
     source.off('end', onEnd);
     source.off('close', onClose);
     sink.off('drain', onDrain);

@@ -19,6 +19,9 @@ const FIRST_PAUSE_MS = 100;
 /** Longer than this nobody waits for room: clients have given up by then, and one that is not read shows no sign of it. */
 const MOST_WAITING_MS = 15_000;
 
+/** One for all, because making an error for each connection costs more than relaying a small answer. */
+const ENDED = new Error('the connection has ended');
+
 /** Where the client is, as it connected. */
 export interface Client {
   readonly address: string;
@@ -143,13 +146,14 @@ export class TcpConnection {
 
   /** Dials one target and relays to it; `unused` when another may be tried. */
   async #connect(target: Target): Promise<Result | 'unused' | 'local-fault'> {
-    const { selector, metrics, options, clock, socket, spec } = this.#parts;
+    const { selector, metrics, options, clock, buffers, socket, spec } = this.#parts;
     const began = clock.now();
     const dialed = await dial({
       host: target.host,
       port: target.port,
       timeoutMs: options.connectTimeoutMs,
       signal: this.#abort.signal,
+      buffer: buffers.read,
     });
     if ('error' in dialed) {
       if (this.#ended) return 'closed';
@@ -159,17 +163,18 @@ export class TcpConnection {
       return 'unused';
     }
     if (this.#ended) {
-      dialed.destroy();
+      dialed.socket.destroy();
       return 'closed';
     }
     metrics.connected(clock.now() - began);
     metrics.target(target.node, 'reached');
-    this.#target = dialed;
-    if (spec().settings.proxyProtocol) dialed.write(this.#header());
+    this.#target = dialed.socket;
+    if (spec().settings.proxyProtocol) dialed.socket.write(this.#header());
     let answered = false;
     const end = await relay({
       client: socket,
       target: dialed,
+      buffers,
       onBytes: (direction, count) => {
         this.#touch();
         metrics.bytes(direction, count);
@@ -216,7 +221,7 @@ export class TcpConnection {
     this.#ended = true;
     const { lane, metrics, socket, onEnd } = this.#parts;
     this.#cancelIdle?.();
-    this.#abort.abort();
+    this.#abort.abort(ENDED);
     if (!alreadyClosed) resetSocket(socket);
     if (this.#target) resetSocket(this.#target);
     if (this.#isAdmitted) {

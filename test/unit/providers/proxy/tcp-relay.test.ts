@@ -77,6 +77,26 @@ describe('a TCP connection', () => {
     expect(Buffer.concat(received).equals(sent)).toBe(true);
   });
 
+  it('mixes nothing up when many carry megabytes at once and their clients read in fits and starts', async () => {
+    let served = 0;
+    const { connect } = await path((socket) => {
+      socket.end(Buffer.alloc(10_000_000, `connection ${served++} `));
+    });
+    const heard = await Promise.all(
+      Array.from({ length: 3 }, async () => {
+        const client = await connect();
+        const pauses = setInterval(() => (client.isPaused() ? client.resume() : client.pause()), 5);
+        cleanup.add(() => clearInterval(pauses));
+        const all = await readAll(client);
+        client.end();
+        return all;
+      }),
+    );
+    const sent = Array.from({ length: 3 }, (_, index) => Buffer.alloc(10_000_000, `connection ${index} `).toString());
+    // Compared without a matcher: a difference of megabytes would be printed.
+    expect(heard.toSorted().map((all, index) => all === sent[index])).toEqual(sent.map(() => true));
+  });
+
   it('is reset for the target when the client resets it', async () => {
     let end: Promise<string> | undefined;
     const { connect, world } = await path((socket) => {
