@@ -24,6 +24,16 @@ export class Echo {
     this.#remember(uid, next.slice(-REMEMBERED));
   }
 
+  /**
+   * Nothing is written because this state is right. If it is older than what we wrote last, that is to be looked at
+   * once it comes, so it must not pass for an echo then.
+   */
+  confirm(service: Service): void {
+    const { uid } = service.metadata;
+    const last = this.#written.get(uid)?.at(-1);
+    if (last !== undefined && last !== fingerprint(service)) this.#written.delete(uid);
+  }
+
   /** Whether the event brings nothing but what we wrote ourselves, and what we take no notice of. */
   isOwn(event: StoreEvent<Service>): boolean {
     const { uid } = event.object.metadata;

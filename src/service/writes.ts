@@ -32,8 +32,11 @@ export class Writes {
   /** Writes what differs; `unchanged` and `gone` sent nothing that counted. */
   async send({ purpose, service, compute, ...options }: Write): Promise<PatchOutcome<Service>> {
     const first = compute(service);
-    if (first === undefined) return { kind: 'unchanged', object: service };
     const { writer, fence, echo, metrics, provider } = this.#options;
+    if (first === undefined) {
+      echo.confirm(service);
+      return { kind: 'unchanged', object: service };
+    }
     const outcome = await writer.patch(
       service,
       (current) => {
