@@ -1,5 +1,4 @@
 import type { KubeClient } from '../kube/client.ts';
-import type { KubeMetrics } from '../kube/metrics.ts';
 import { Reflector } from '../kube/reflector.ts';
 import { ENDPOINT_SLICES, NODES, SERVICES } from '../kube/resources.ts';
 import { Store } from '../kube/store.ts';
@@ -8,6 +7,7 @@ import type { EndpointSlice, Node, Service } from '../kube/wire.ts';
 import type { Component } from '../runtime/manager.ts';
 import { sliceOwners, type Stores } from '../service/ports.ts';
 import type { Log } from '../telemetry/log.ts';
+import type { Cluster } from './cluster.ts';
 
 export interface WatchedStores {
   readonly stores: Stores;
@@ -27,9 +27,13 @@ export function createStores(log: Log): Stores {
 }
 
 /** The stores, kept as the cluster is while their components run. */
-export function watchStores(client: KubeClient, log: Log, metrics: KubeMetrics): WatchedStores {
+export function watchStores(
+  client: KubeClient,
+  log: Log,
+  { metrics, availability }: Pick<Cluster, 'metrics' | 'availability'>,
+): WatchedStores {
   const stores = createStores(log);
-  const parts = { client, log, metrics };
+  const parts = { client, log, metrics, availability };
   const reflectors = [
     new Reflector({ ...parts, resource: SERVICES, store: stores.services, trim: trimService }),
     new Reflector({ ...parts, resource: NODES, store: stores.nodes, trim: trimNode }),

@@ -1,4 +1,5 @@
 import type { ClusterAccess } from './access.ts';
+import type { Availability } from './availability.ts';
 import type { KubeMetrics } from './metrics.ts';
 import { pathOf, type Resource } from './resources.ts';
 import { Transport, type ApiRequest } from './transport.ts';
@@ -8,6 +9,8 @@ import type { KubeObject, ObjectMeta } from './wire.ts';
 export interface KubeClientOptions {
   readonly access: ClusterAccess;
   readonly metrics: KubeMetrics;
+  /** Shared by all clients of a process. */
+  readonly availability?: Pick<Availability, 'answered' | 'failed'>;
   /** Our version, for the User-Agent. */
   readonly version: string;
   /** For a whole request and its answer, unless the call says otherwise. Default: 30 s. */

@@ -3,8 +3,10 @@ import { Backoff, type BackoffOptions } from '../runtime/backoff.ts';
 import { sleep, systemClock, type Clock } from '../runtime/clock.ts';
 import type { Log } from '../telemetry/log.ts';
 import { isExpired } from './apierror.ts';
+import type { Availability } from './availability.ts';
 import { listPages, type ListWatcher } from './listpages.ts';
 import type { KubeMetrics } from './metrics.ts';
+import { isOlderVersion } from './resourceversion.ts';
 import type { Resource } from './resources.ts';
 import type { Store } from './store.ts';
 import type { Trim } from './trim.ts';
@@ -30,17 +32,28 @@ export interface ReflectorOptions<T extends KubeObject> {
   readonly inactivityMs?: number;
   /** A watch is ended by the server after a random time between this and its double. Default: 300 s. */
   readonly watchSeconds?: number;
-  /** Waits after failures. Default: 0.8 s doubling to 30 s, plus up to as much again at random. */
+  /** Waits after failures. Default: 0.8 s doubling to 10 s, plus up to as much again at random. */
   readonly backoff?: BackoffOptions;
+  /** Ends such a wait early when the API server is back. */
+  readonly availability?: Pick<Availability, 'onBack'>;
   readonly clock?: Clock;
   readonly random?: () => number;
 }
 
-/** client-go's numbers: the API server recovers at the pace of the slowest of its many clients. */
-const BACKOFF: BackoffOptions = { initialMs: 800, maxMs: 30_000, factor: 2, jitter: 1 };
+/** client-go's numbers but for the longest wait (30 s): those are for a client on every node, and we are a few. */
+const BACKOFF: BackoffOptions = { initialMs: 800, maxMs: 10_000, factor: 2, jitter: 1 };
 
 /** After so long without a failure the next one starts with the shortest wait again. */
 const STABLE_MS = 120_000;
+
+/** At the end of an outage all who wait begin again at a random time within this. */
+const SPREAD_MS = 800;
+
+/**
+ * So many lists in a row that are older than what we saw are asked for again: they come from a cache that lags behind.
+ * The next one is believed, for etcd may have been restored from a backup.
+ */
+const DISTRUSTED_LISTS = 4;
 
 /** A watch that ends sooner and without an event is a failure; else a broken proxy would have us loop. */
 const SHORT_WATCH_MS = 1_000;
@@ -72,6 +85,11 @@ export class Reflector<T extends KubeObject> {
   readonly #firstSync: PromiseWithResolvers<void> = Promise.withResolvers();
   /** From where the next watch starts; undefined: a list is needed. */
   #version: string | undefined;
+  /** The newest version that we saw, while there is no reason to distrust it. */
+  #newest: string | undefined;
+  #distrusted = 0;
+  /** Something came since the last failure. */
+  #progressed = false;
   #lastEventAt: number | undefined;
   #lastFailureAt = Number.NEGATIVE_INFINITY;
   #silentWatches = 0;
@@ -120,6 +138,7 @@ export class Reflector<T extends KubeObject> {
     const selection = { namespace, labelSelector, fieldSelector };
     const { objects, resourceVersion } = await listPages({ client, resource, trim, pageSize, signal, ...selection });
     signal.throwIfAborted();
+    this.#checkAge(resourceVersion);
     const ms = this.#clock.now() - startedAt;
     metrics.listDuration.observe({ name: this.name }, ms / 1000);
     this.#log.info({ objects: objects.length, resourceVersion, ms: Math.round(ms) }, 'listed');
@@ -127,6 +146,24 @@ export class Reflector<T extends KubeObject> {
     store.replace(objects);
     this.#firstSync.resolve();
     return resourceVersion;
+  }
+
+  /** Objects that a stale list lacks, or has still, would be lost and found again: load balancers would come and go. */
+  #checkAge(version: string): void {
+    if (this.#newest !== undefined && isOlderVersion(version, this.#newest)) {
+      this.#distrusted += 1;
+      const message = `The list of ${this.name} (version ${version}) is older than what came before (${this.#newest}).`;
+      if (this.#distrusted <= DISTRUSTED_LISTS) throw new BallastError('ApiUnavailable', message);
+      this.#log.warn({ seen: this.#newest, version }, 'the API server has gone back to an older state; believing it');
+    }
+    this.#distrusted = 0;
+    this.#newest = version;
+  }
+
+  #saw(version: string): void {
+    this.#version = version;
+    this.#newest = version;
+    this.#progressed = true;
   }
 
   /** One watch; returns when the server ends it in peace. */
@@ -165,11 +202,11 @@ export class Reflector<T extends KubeObject> {
     metrics.watchEvents.inc({ name: this.name, type: event.type });
     this.#lastEventAt = this.#clock.now();
     if (event.type === 'BOOKMARK') {
-      this.#version = event.resourceVersion;
+      this.#saw(event.resourceVersion);
       return;
     }
     // Even if we cannot use this object: asking again from before it would bring it again, for ever.
-    this.#version = event.object.metadata.resourceVersion;
+    this.#saw(event.object.metadata.resourceVersion);
     try {
       const object = trim(event.object);
       if (event.type === 'DELETED') store.delete(object);
@@ -185,18 +222,36 @@ export class Reflector<T extends KubeObject> {
     if (this.#silentWatches < SILENT_WATCHES) return;
     this.#silentWatches = 0;
     this.#version = undefined;
+    this.#newest = undefined;
   }
 
   async #waitAfter(thrown: unknown, signal: AbortSignal): Promise<void> {
     const error = classify(thrown);
     const now = this.#clock.now();
-    if (now - this.#lastFailureAt > STABLE_MS) this.#backoff.reset();
+    // A watch that breaks off is no sign of a server in trouble; to list everything again and again would make it one.
+    const wentWell = this.#progressed && !isExpired(error);
+    if (wentWell || now - this.#lastFailureAt > STABLE_MS) this.#backoff.reset();
+    this.#progressed = false;
     this.#lastFailureAt = now;
     if (isExpired(error)) this.#version = undefined;
     const asked = Math.min(error.retryAfterMs ?? 0, LONGEST_WAIT_MS);
     const waitMs = Math.max(this.#backoff.next(), asked);
     this.#options.metrics.reflectorFailures.inc({ name: this.name, code: error.code });
     this.#log.warn({ error, waitMs: Math.round(waitMs) }, 'the list or watch failed; trying again');
-    await sleep(this.#clock, waitMs, signal).catch(() => {});
+    await this.#pause(waitMs, signal);
+  }
+
+  /** Waits; when the API server is back after an outage, not much longer. */
+  async #pause(waitMs: number, signal: AbortSignal): Promise<void> {
+    const wake = new AbortController();
+    const onAbort = (): void => wake.abort();
+    signal.addEventListener('abort', onAbort, { once: true });
+    const forget = this.#options.availability?.onBack(onAbort);
+    await sleep(this.#clock, waitMs, wake.signal).catch(() => {});
+    forget?.();
+    signal.removeEventListener('abort', onAbort);
+    if (!wake.signal.aborted || signal.aborted) return;
+    this.#backoff.reset();
+    await sleep(this.#clock, this.#random() * SPREAD_MS, signal).catch(() => {});
   }
 }

@@ -1,13 +1,16 @@
 import { Agent, ProxyAgent, request as send, type Dispatcher } from 'undici';
 import { BallastError } from '../errors.ts';
 import { sameTls, type ClusterAccess, type TlsMaterial } from './access.ts';
-import { apiErrorOf } from './apierror.ts';
+import { ApiError, apiErrorOf } from './apierror.ts';
+import type { Availability } from './availability.ts';
 import { withDeadline } from './deadline.ts';
 import type { KubeMetrics } from './metrics.ts';
 
 export interface TransportOptions {
   readonly access: ClusterAccess;
   readonly metrics: KubeMetrics;
+  /** Told what becomes of each request. */
+  readonly availability?: Pick<Availability, 'answered' | 'failed'>;
   /** Our version, for the User-Agent. */
   readonly version: string;
   /** For the TCP and TLS handshakes. Default: 5 s. */
@@ -151,6 +154,7 @@ export class Transport {
           request: `${method} ${request.path}`,
         });
       }
+      this.#options.availability?.answered();
       return response;
     } finally {
       metrics.requests.inc({ code, host: this.#host, method });
@@ -183,8 +187,13 @@ export class Transport {
   /** What the caller gets to see: its own abort, a coded error, or `ApiUnavailable` for what broke on the way. */
   #failure(request: ApiRequest, error: unknown, signal: AbortSignal): unknown {
     if (signal.aborted) return signal.reason;
+    const { access, availability } = this.#options;
+    if (error instanceof ApiError) {
+      if (error.httpStatus === 429 || error.httpStatus >= 500) availability?.failed(error.retryAfterMs);
+      else availability?.answered();
+    }
     if (error instanceof BallastError) return error;
-    const { access } = this.#options;
+    availability?.failed();
     return new BallastError('ApiUnavailable', `${request.method} ${access.server}${request.path}: ${causeOf(error)}`, {
       cause: error,
     });

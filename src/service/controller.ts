@@ -175,6 +175,16 @@ export class ServiceController {
     this.#enqueueAll();
   }
 
+  /** Tries at once what failed and waits: for the end of an outage, whose length says nothing of how long to wait. */
+  retryFailed(): void {
+    const { queue } = this.#controller;
+    for (const key of this.keys()) {
+      if (queue.numRequeues(key) === 0) continue;
+      queue.forget(key);
+      this.#enqueue(key);
+    }
+  }
+
   /** For `/healthz`: true, or which load balancers' reconciles hang for good. */
   live(): boolean | string {
     return this.#controller.live();

@@ -59,7 +59,7 @@ export async function runProcess(input: ProcessInput, signal: AbortSignal): Prom
     });
   const fence = (): void => elector?.fence();
   const recorder = new EventRecorder({ client, log, metrics: cluster.metrics, instance: hostname(), fence });
-  const watched = watchStores(client, log, cluster.metrics);
+  const watched = watchStores(client, log, cluster);
   const service = serviceConfig(config);
   const rules = claimRules(service, input.providers);
   const metrics = registerServiceMetrics(input.registry);
@@ -78,6 +78,10 @@ export async function runProcess(input: ProcessInput, signal: AbortSignal): Prom
         metrics,
       }),
   );
+  cluster.availability.onBack(() => {
+    log.info({ server: cluster.access.server }, 'the API server answers again');
+    for (const controller of controllers) controller.retryFailed();
+  });
   const manager = new Manager({
     clock: systemClock,
     log,

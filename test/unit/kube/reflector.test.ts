@@ -1,6 +1,7 @@
 import { Registry } from 'prom-client';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { BallastError } from '#src/errors';
+import { Availability } from '#src/kube/availability';
 import { registerKubeMetrics, type KubeMetrics } from '#src/kube/metrics';
 import { Reflector, type ReflectorOptions } from '#src/kube/reflector';
 import { NODES } from '#src/kube/resources';
@@ -168,11 +169,11 @@ describe('failures', () => {
     expect(api.watches.map(({ options }) => options.resourceVersion)).toEqual(['100', '100', '100', '100']);
   });
 
-  it('waits longer and longer, with jitter, between 0.8 and 30 s', async () => {
+  it('waits longer and longer, with jitter, between 0.8 and 10 s', async () => {
     const api = new ScriptedApi<Node>(unavailable());
     await start(api);
     await clock.advance(200_000);
-    expect(waits().slice(0, 8)).toEqual([1_200, 2_400, 4_800, 9_600, 19_200, 38_400, 45_000, 45_000]);
+    expect(waits().slice(0, 8)).toEqual([1_200, 2_400, 4_800, 9_600, 15_000, 15_000, 15_000, 15_000]);
     expect(store.size).toBe(0);
   });
 
@@ -193,6 +194,80 @@ describe('failures', () => {
     await start(api);
     await clock.advance(3_600);
     expect(waits()).toEqual([1_200, 2_400, 4_800]);
+  });
+
+  it('starts with the shortest wait again after a watch that brought something', async () => {
+    const api = new ScriptedApi<Node>(unavailable(), unavailable(), page([], '100'));
+    await start(api);
+    await clock.advance(3_600);
+    for (const version of ['101', '102']) {
+      api.watch.send({ type: 'ADDED', object: named('a', version) }, unavailable());
+      await clock.advance(1_200);
+    }
+    api.watch.send(unavailable());
+    await clock.advance(2_400);
+    expect(waits()).toEqual([1_200, 2_400, 1_200, 1_200, 2_400]);
+  });
+
+  it('does not start again with the shortest wait when all must be listed again', async () => {
+    const api = new ScriptedApi<Node>(page([], '100'));
+    await start(api);
+    for (const wait of [1_200, 2_400, 4_800]) {
+      api.watch.send({ type: 'BOOKMARK', resourceVersion: '100' }, apiError(410, 'Expired'));
+      await clock.advance(wait);
+    }
+    expect(waits()).toEqual([1_200, 2_400, 4_800]);
+    expect(api.lists).toHaveLength(4);
+  });
+
+  it('does not believe a list that is older than what it saw, and asks again', async () => {
+    const api = new ScriptedApi(
+      page([named('a', '90')], '100'),
+      page<Node>([], '100'),
+      page([named('a', '90'), named('b', '105')], '110'),
+    );
+    await start(api);
+    api.watch.send({ type: 'ADDED', object: named('b', '105') }, apiError(410, 'Expired'));
+    await clock.advance(1_200);
+    expect([api.lists.length, store.size]).toEqual([2, 2]);
+    await clock.advance(2_400);
+    expect(told).toEqual(['added a 90', 'added b 105']);
+    expect(api.watch.options.resourceVersion).toBe('110');
+    expect(captured.lines.at(-2)).toMatchObject({ level: 'warn', error: { code: 'ApiUnavailable' } });
+  });
+
+  it('believes in the end that the API server has gone back', async () => {
+    const older = named('a', '40', { labels: { from: 'backup' } });
+    const api = new ScriptedApi(page([named('a', '90')], '100'), page([older], '50'));
+    await start(api);
+    api.watch.send(apiError(410, 'Expired'));
+    for (const wait of [1_200, 2_400, 4_800, 9_600]) {
+      expect(told).toEqual(['added a 90']);
+      await clock.advance(wait);
+    }
+    await clock.advance(15_000);
+    expect(told).toEqual(['added a 90', 'updated a 40']);
+    expect(api.watch.options.resourceVersion).toBe('50');
+    api.watch.send(apiError(410, 'Expired'));
+    api.pages[0] = page([named('a', '41')], '51');
+    await clock.advance(15_000);
+    expect(told.at(-1)).toBe('updated a 41');
+  });
+
+  it('tries again soon when another client finds the API server back', async () => {
+    const availability = new Availability({ clock });
+    const api = new ScriptedApi<Node>(unavailable());
+    await start(api, { availability });
+    availability.failed();
+    await clock.advance(9_000);
+    expect(waits()).toEqual([1_200, 2_400, 4_800, 9_600]);
+    api.pages[0] = page([named('a', '1')]);
+    availability.answered();
+    await clock.advance(399);
+    expect(api.lists).toHaveLength(4);
+    await clock.advance(1);
+    expect(told).toEqual(['added a 1']);
+    expect(clock.pending).toBe(0);
   });
 
   it('waits as long as the server asks, within reason', async () => {

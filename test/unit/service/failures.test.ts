@@ -29,6 +29,27 @@ function failing(rig: Rig, text: string, error: Error): { times: number; stop: (
 const listenFailed = new BallastError('ListenFailed', 'Port 443 is taken by another program.');
 
 describe('a step that fails', () => {
+  it('is tried again at once when it is told to, and not what waits for nothing', async () => {
+    const rig = await startRig();
+    const failure = failing(rig, 'of default/web', new BallastError('ApiUnavailable', 'connection refused'));
+    rig.api.create(web());
+    const ports = [servicePort({ port: 80, nodePort: 30_999 })];
+    rig.api.create(service({ metadata: { name: 'other', uid: 'other' }, loadBalancerClass: null, spec: { ports } }));
+    await rig.settle(40_000);
+    failure.stop();
+    rig.provider.calls.length = 0;
+    rig.controller.retryFailed();
+    await rig.settle();
+    expect(rig.condition(WEB, 'Programmed')).toBe('True Programmed');
+    expect(rig.provider.calls.filter((call) => call.startsWith('observe'))).not.toContain(
+      'observe service/default/other',
+    );
+    rig.provider.calls.length = 0;
+    rig.controller.retryFailed();
+    await rig.settle();
+    expect(rig.provider.calls).toEqual([]);
+  });
+
   it('costs its listener, is told once, and is tried again with growing waits', async () => {
     const rig = await startRig();
     const failure = failing(rig, 'put 443', listenFailed);
