@@ -9,6 +9,7 @@ import { keyOf, parseKey } from '#src/loadbalancer/identity';
 import { parseIp } from '#src/loadbalancer/ip';
 import type { DesiredLoadBalancer, LoadBalancerId } from '#src/loadbalancer/model';
 import type {
+  ApplyContext,
   Capabilities,
   InventoryEntry,
   LoadBalancerStatus,
@@ -172,7 +173,7 @@ class ProxyProvider implements Provider<Observed, ProxyStep> {
     return planLoadBalancer(desired, observed, this.#options);
   }
 
-  async apply(step: ProxyStep, { signal }: ProviderContext): Promise<void> {
+  async apply(step: ProxyStep, { signal, fence }: ApplyContext): Promise<void> {
     signal.throwIfAborted();
     const { claims } = this.#engine;
     const key = keyOf(step.id);
@@ -181,7 +182,7 @@ class ProxyProvider implements Provider<Observed, ProxyStep> {
         claims.assign(key, step.address);
         return;
       case 'addInterfaceAddress':
-        await this.#interface?.add(step.address, signal);
+        await this.#interface?.add(step.address, signal, fence);
         return;
       case 'setTargets':
         this.#engine.setTargets(step.id, step.member, step.targets);
@@ -197,7 +198,14 @@ class ProxyProvider implements Provider<Observed, ProxyStep> {
         this.#engine.dropTargets(step.id, step.member);
         return;
       case 'releaseAddress':
-        await this.#interface?.remove(step.address, () => !claims.isHeldByOthers(key, step.address), signal);
+        await this.#interface?.remove(
+          step.address,
+          () => {
+            fence();
+            return !claims.isHeldByOthers(key, step.address);
+          },
+          signal,
+        );
         claims.release(key, step.address);
     }
   }

@@ -86,11 +86,15 @@ export class InterfaceAddresses {
     await this.#last;
   }
 
-  /** Puts the address on the interface, unless it is on this machine already. Throws `InterfaceFailed`. */
-  add(address: string, signal: AbortSignal): Promise<void> {
+  /**
+   * Puts the address on the interface, unless it is on this machine already. `mayAdd` is called right before, and what
+   * it throws is thrown. Throws `InterfaceFailed`.
+   */
+  add(address: string, signal: AbortSignal, mayAdd: () => void = () => {}): Promise<void> {
     return this.#inTurn(async () => {
-      if (this.#isSealed) throw providerEnded();
       if ((await this.#fresh(signal)).addresses.has(address)) return;
+      if (this.#isSealed) throw providerEnded();
+      mayAdd();
       const args = ['addr', 'add', withPrefix(address), 'dev', this.#device, 'metric', String(OUR_METRIC)];
       // Duplicate address detection would keep an IPv6 address from being listened on for a second or more.
       if (address.includes(':')) args.push('nodad');

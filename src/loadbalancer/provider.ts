@@ -41,6 +41,8 @@ export interface PlanStep {
    * go on; a failing step without a listener ends the plan.
    */
   readonly listener?: ListenerRef;
+  /** What other load balancers can have once it is applied, in words of the provider's own: see `Refusal.waitsFor`. */
+  readonly frees?: readonly string[];
 }
 
 /** Steps in the order in which they must be applied; none means that observed is as desired. */
@@ -92,6 +94,15 @@ export interface ProviderContext {
   readonly log: Log;
 }
 
+export interface ApplyContext extends ProviderContext {
+  /**
+   * Throws `NotLeader` once this process may write nothing outside any more; the signal may tell it later. The
+   * controller asks before each step, so this is for a step that has waited or has written already: to be called right
+   * before its next write.
+   */
+  readonly fence: () => void;
+}
+
 export interface Provider<Observed = unknown, Step extends PlanStep = PlanStep> {
   /** Lower case, as in the finalizer `ballast.dev/<name>` and the metrics' label. */
   readonly name: string;
@@ -123,7 +134,7 @@ export interface Provider<Observed = unknown, Step extends PlanStep = PlanStep> 
    * Makes one step real. Idempotent: a step that was already applied, wholly or in part, succeeds. Throws a
    * BallastError; the controller retries.
    */
-  apply(step: Step, context: ProviderContext): Promise<void>;
+  apply(step: Step, context: ApplyContext): Promise<void>;
 
   /** Pure: what to publish, from a fresh observation. */
   status(desired: DesiredLoadBalancer, observed: Observed): LoadBalancerStatus;

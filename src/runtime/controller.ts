@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { setImmediate } from 'node:timers/promises';
+import { BallastError } from '../errors.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { BackoffOptions } from './backoff.ts';
 import type { Clock } from './clock.ts';
@@ -95,8 +96,8 @@ export class Controller<Key extends string> {
   }
 
   /**
-   * Works until the signal aborts. Then takes no more keys, gives running reconciles `drainMs` to finish, aborts the
-   * rest, and resolves at the latest `abortMs` later. May be called once.
+   * Works until the signal aborts. Then takes no more keys, gives running reconciles `drainMs` to finish, or none of it
+   * when the reason is `NotLeader`, aborts the rest, and resolves at the latest `abortMs` later. May be called once.
    */
   async run(signal: AbortSignal): Promise<void> {
     if (this.#hasRun) throw new Error(`controller ${this.name} has run before`);
@@ -119,7 +120,7 @@ export class Controller<Key extends string> {
     signal.removeEventListener('abort', onAbort);
     const all = Promise.all(workers);
     void all.then(() => this.#ended.resolve());
-    await this.#drain(all);
+    await this.#drain(all, isLossOfLeadership(signal.reason) ? 0 : this.#options.drainMs);
     if (crashes.length > 0) throw crashes[0];
     this.#log.info({ left: this.queue.length }, 'controller ended');
   }
@@ -140,11 +141,13 @@ export class Controller<Key extends string> {
     }
   }
 
-  async #drain(workers: Promise<unknown>): Promise<void> {
-    const { clock, drainMs, abortMs } = this.#options;
+  async #drain(workers: Promise<unknown>, drainMs: number): Promise<void> {
+    const { clock, abortMs } = this.#options;
     this.queue.shutDown();
-    if (await settlesWithin(clock, workers, drainMs)) return;
-    this.#log.warn({ keys: [...this.#running.keys()] }, 'aborting reconciles that did not end in time');
+    if (drainMs > 0 && (await settlesWithin(clock, workers, drainMs))) return;
+    if (this.#running.size > 0) {
+      this.#log.warn({ keys: [...this.#running.keys()], drainMs }, 'aborting reconciles that have not ended in time');
+    }
     for (const attempt of this.#running.values()) attempt.abort();
     if (await settlesWithin(clock, workers, abortMs)) return;
     this.#log.error({ keys: [...this.#running.keys()] }, 'leaving reconciles behind that do not heed their abort');
@@ -198,4 +201,9 @@ export class Controller<Key extends string> {
     this.#conflicts.set(key, conflicts);
     return conflicts;
   }
+}
+
+/** Whoever leads no longer has nothing to bring to an end. */
+function isLossOfLeadership(reason: unknown): boolean {
+  return reason instanceof BallastError && reason.code === 'NotLeader';
 }

@@ -22,6 +22,8 @@ export interface Applied {
   /** How many steps succeeded. */
   readonly applied: number;
   readonly failures: readonly StepFailure[];
+  /** What the steps that succeeded have set free for others. */
+  readonly freed: readonly string[];
 }
 
 /**
@@ -31,6 +33,7 @@ export interface Applied {
 export async function applySteps(plan: Plan, options: ApplyOptions): Promise<Applied> {
   const { provider, context, fence, metrics } = options;
   const failures: StepFailure[] = [];
+  const freed: string[] = [];
   let applied = 0;
   const count = (step: PlanStep, outcome: 'applied' | 'failed' | 'skipped'): void =>
     metrics.steps.inc({ provider: provider.name, kind: step.kind, outcome });
@@ -47,8 +50,9 @@ export async function applySteps(plan: Plan, options: ApplyOptions): Promise<App
     context.signal.throwIfAborted();
     fence();
     try {
-      await provider.apply(step, context);
+      await provider.apply(step, { ...context, fence });
       applied += 1;
+      freed.push(...(step.frees ?? []));
       count(step, 'applied');
       context.log.info({ step: step.kind, impact: step.impact }, step.summary);
     } catch (error) {
@@ -58,5 +62,5 @@ export async function applySteps(plan: Plan, options: ApplyOptions): Promise<App
       context.log.warn({ step: step.kind, error: failure.error }, `failed: ${step.summary}`);
     }
   }
-  return { applied, failures };
+  return { applied, failures, freed };
 }

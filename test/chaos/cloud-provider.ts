@@ -9,6 +9,7 @@ import { listenerKey, type DesiredLoadBalancer, type LoadBalancerId } from '#src
 import type { ProviderDefinition } from '#src/loadbalancer/definition';
 import type {
   Address,
+  ApplyContext,
   Capabilities,
   InventoryEntry,
   LoadBalancerStatus,
@@ -65,13 +66,17 @@ export class CloudProvider implements Provider<CloudObserved, CloudStep> {
   }
 
   /** Looks first, so that what a step has done already is not done twice. */
-  async apply(step: CloudStep, { signal }: ProviderContext): Promise<void> {
+  async apply(step: CloudStep, { signal, fence }: ApplyContext): Promise<void> {
     signal.throwIfAborted();
     const owner = ownerOf(step.id);
     const client = this.#client;
     const found = await client.describe(signal, owner);
     const [balancer] = found.balancers;
-    signal.throwIfAborted();
+    const mayWrite = (): void => {
+      signal.throwIfAborted();
+      fence();
+    };
+    mayWrite();
     switch (step.kind) {
       case 'create-balancer':
         if (!balancer) await client.change('createBalancer', { owner, ...step.content });
@@ -83,9 +88,9 @@ export class CloudProvider implements Provider<CloudObserved, CloudStep> {
         await client.change('setMembers', { id: needed(balancer, step).id, members: step.members });
         return;
       case 'put-listener':
-        return this.#put(step.content, { owner, balancer: needed(balancer, step).id, found, signal });
+        return this.#put(step.content, { owner, balancer: needed(balancer, step).id, found, mayWrite });
       case 'remove-listener':
-        return this.#remove(step.listener, found, signal);
+        return this.#remove(step.listener, found, mayWrite);
       case 'delete-balancer':
         if (balancer) await client.change('deleteBalancer', { id: balancer.id });
     }
@@ -133,31 +138,31 @@ export class CloudProvider implements Provider<CloudObserved, CloudStep> {
     await this.#client.close();
   }
 
-  async #put(content: TargetGroupContent, { owner, balancer, found, signal }: Site): Promise<void> {
+  async #put(content: TargetGroupContent, { owner, balancer, found, mayWrite }: Site): Promise<void> {
     const client = this.#client;
     const { targets, ...rest } = content;
     const { port, protocol, member, families, config } = content;
     const present = found.targetGroups.find((each) => listenerKey(each) === listenerKey(content));
     const targetGroup = present?.id ?? (await client.change('createTargetGroup', { owner, ...rest }));
-    signal.throwIfAborted();
+    mayWrite();
     if (present && !isDeepStrictEqual([present.member, present.families, present.config], [member, families, config])) {
       await client.change('changeTargetGroup', { id: present.id, member, families, config });
     }
-    signal.throwIfAborted();
+    mayWrite();
     if (!isDeepStrictEqual(present?.targets ?? [], targets)) {
       await client.change('setTargets', { id: targetGroup, targets });
     }
-    signal.throwIfAborted();
+    mayWrite();
     if (!found.listeners.some((each) => each.targetGroup === targetGroup)) {
       await client.change('createListener', { balancer, targetGroup, port, protocol });
     }
   }
 
-  async #remove(ref: Parameters<typeof listenerKey>[0], found: CloudState, signal: AbortSignal): Promise<void> {
+  async #remove(ref: Parameters<typeof listenerKey>[0], found: CloudState, mayWrite: () => void): Promise<void> {
     const isMeant = (each: typeof ref): boolean => listenerKey(each) === listenerKey(ref);
     const listener = found.listeners.find(isMeant);
     if (listener) await this.#client.change('deleteListener', { id: listener.id });
-    signal.throwIfAborted();
+    mayWrite();
     const targetGroup = found.targetGroups.find(isMeant);
     if (targetGroup) await this.#client.change('deleteTargetGroup', { id: targetGroup.id });
   }
@@ -169,7 +174,8 @@ interface Site {
   /** Id of the load balancer. */
   readonly balancer: string;
   readonly found: CloudState;
-  readonly signal: AbortSignal;
+  /** To be called before every write but the first; throws when it must not be made. */
+  readonly mayWrite: () => void;
 }
 
 function needed<T>(balancer: T | undefined, { summary }: CloudStep): T {

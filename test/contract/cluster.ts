@@ -4,7 +4,7 @@ import { expect } from 'vitest';
 import { BallastError, ERRORS, isAbort } from '#src/errors';
 import { keyOf, parseKey } from '#src/loadbalancer/identity';
 import { listenerKey, type DesiredLoadBalancer, type Listener, type LoadBalancerId } from '#src/loadbalancer/model';
-import type { LoadBalancerStatus, Plan, PlanStep, Provider, ProviderContext } from '#src/loadbalancer/provider';
+import type { LoadBalancerStatus, Plan, PlanStep, Provider, ApplyContext } from '#src/loadbalancer/provider';
 import { deepFreeze } from '../fakes/builders.ts';
 import { silentLog } from '../fakes/log.ts';
 import type { Harness } from './harness.ts';
@@ -16,8 +16,8 @@ export interface Look {
   readonly plan: Plan;
 }
 
-export function context(signal: AbortSignal = new AbortController().signal): ProviderContext {
-  return { signal, log: silentLog };
+export function context(signal: AbortSignal = new AbortController().signal): ApplyContext {
+  return { signal, log: silentLog, fence: () => {} };
 }
 
 /** Waits long enough for anything that is prompt; a provider that hangs fails here and not at the suite's time-out. */

@@ -357,6 +357,25 @@ describe('the time limit of a reconcile', () => {
 });
 
 describe('the end', () => {
+  it('aborts what is under way at once when leadership was lost', async () => {
+    const aborted: unknown[] = [];
+    const controller = start((_key, { signal }) => {
+      return new Promise((_, reject) => {
+        signal.addEventListener('abort', () => {
+          aborted.push(clock.now());
+          reject(signal.reason);
+        });
+      });
+    });
+    controller.queue.add('a/b');
+    await clock.advance(100);
+    stop.abort(new BallastError('NotLeader', 'the Lease is gone'));
+    await settle();
+    expect(aborted).toEqual([100]);
+    await running;
+    expect(reconcileLines()).toMatchObject([{ outcome: 'aborted' }]);
+  });
+
   it('takes no more keys and lets the running ones finish', async () => {
     const seen: string[] = [];
     const held = Promise.withResolvers<Result>();

@@ -39,6 +39,20 @@ describe('addresses on an interface', () => {
     expect(await addresses.ours(signal)).toEqual(['192.0.2.1', 'fd00::1']);
   });
 
+  it('are not added by one that was told, while it waited for its turn, that it may not', async () => {
+    const { ip, addresses } = rig();
+    let mayAdd = true;
+    const fence = (): void => {
+      if (!mayAdd) throw new BallastError('NotLeader', 'fenced');
+    };
+    const first = addresses.add('192.0.2.1', signal, fence).then(() => (mayAdd = false));
+    const second = addresses.add('192.0.2.2', signal, fence);
+    await expect(second).rejects.toMatchObject({ code: 'NotLeader' });
+    await first;
+    expect(ip.on('eth0')).toContain('192.0.2.1');
+    expect(ip.on('eth0')).not.toContain('192.0.2.2');
+  });
+
   it('are left alone when somebody else put them there', async () => {
     const { ip, addresses } = rig();
     await addresses.add('192.0.2.250', signal);

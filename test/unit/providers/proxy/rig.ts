@@ -10,7 +10,7 @@ import { expect } from 'vitest';
 import { createProxyProvider } from '#providers/proxy/index';
 import { parseProxyOptions } from '#providers/proxy/options';
 import type { DesiredLoadBalancer, NodeSet } from '#src/loadbalancer/model';
-import type { LoadBalancerStatus, Plan, Provider, ProviderContext } from '#src/loadbalancer/provider';
+import type { LoadBalancerStatus, Plan, Provider, ApplyContext } from '#src/loadbalancer/provider';
 import { nodeSet, nodeTarget } from '#test/fakes/builders';
 import { silentLog } from '#test/fakes/log';
 
@@ -107,8 +107,8 @@ export function nodesOf(nodes: readonly { readonly name: string; readonly addres
   return nodeSet(nodes.map(({ name, address }) => nodeTarget({ name, addresses: { IPv4: address } })));
 }
 
-export function context(signal: AbortSignal = new AbortController().signal): ProviderContext {
-  return { signal, log: silentLog };
+export function context(signal: AbortSignal = new AbortController().signal): ApplyContext {
+  return { signal, log: silentLog, fence: () => {} };
 }
 
 export interface World {
