@@ -4,12 +4,14 @@ import { keyOf, parseKey, memberName } from '#src/loadbalancer/identity';
 import { parseIp } from '#src/loadbalancer/ip';
 import type { DesiredLoadBalancer, IpFamily, Member } from '#src/loadbalancer/model';
 import type { Observed } from './observed.ts';
-import { formatPool, isShared, lowestFree, poolContains, poolSize, type Pool } from './pool.ts';
+import { formatPool, isShared, poolContains, poolSize, type Pool } from './pool.ts';
 
 /** Why something cannot be given. */
 export interface Unavailable {
   readonly code: ErrorCode;
   readonly message: string;
+  /** What has to become free: an address, `192.0.2.1:80/TCP`, or a family for any address of it. */
+  readonly waitsFor?: readonly string[];
 }
 
 /** What was decided for one family. */
@@ -58,7 +60,7 @@ function keepOrFind(
     held.find((each) => published.includes(each)) ??
     held[0] ??
     published.find(isFree) ??
-    lowestFree(pool, family, (each) => !isFree(each));
+    observed.holdings.free[family];
   return { address, unavailable: address === undefined ? exhausted(family, pool) : undefined };
 }
 
@@ -81,7 +83,7 @@ function unavailability(
   const message =
     `${address} is held by the load balancer ${memberName(parseKey(holder))}; ask for another address, or share that ` +
     'load balancer with the annotation ballast.dev/load-balancer.';
-  return { code: 'AddressInUse', message };
+  return { code: 'AddressInUse', message, waitsFor: [address] };
 }
 
 function exhausted(family: IpFamily, pool: Pool): Unavailable {
@@ -89,7 +91,7 @@ function exhausted(family: IpFamily, pool: Pool): Unavailable {
     poolSize(pool, family) === 0n
       ? `The provider has no ${family} address at all (--proxy-addresses is ${formatPool(pool)}); add one, or do without ${family} in spec.ipFamilies.`
       : `All ${poolSize(pool, family)} ${family} addresses of the provider are in use; add some to --proxy-addresses, or delete Services that no longer need theirs.`;
-  return { code: 'AddressPoolExhausted', message };
+  return { code: 'AddressPoolExhausted', message, waitsFor: [family] };
 }
 
 /** Who stands for a request: the members that made it, or, where that is not known, all that want its family. */

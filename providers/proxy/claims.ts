@@ -1,14 +1,14 @@
 import { BallastError } from '#src/errors';
 import type { LoadBalancerKey } from '#src/loadbalancer/identity';
 import { parseIp } from '#src/loadbalancer/ip';
+import { FreeAddresses } from './free-addresses.ts';
 import type { AddressUse, Holdings } from './observed.ts';
 import { isShared, type Pool } from './pool.ts';
+import { SnapshotMap } from './snapshot-map.ts';
 
 interface Use {
   readonly holders: Set<LoadBalancerKey>;
   readonly ports: Map<string, LoadBalancerKey>;
-  /** What was last handed out; undefined after a change. */
-  view: AddressUse | undefined;
 }
 
 /**
@@ -19,10 +19,16 @@ export class Claims {
   readonly #pool: Pool;
   readonly #uses = new Map<string, Use>();
   readonly #held = new Map<LoadBalancerKey, Set<string>>();
-  #view: Holdings | undefined;
+  readonly #free: FreeAddresses;
+  /** What was last told of each use. */
+  readonly #told = new SnapshotMap<AddressUse>();
+  /** The addresses of which something else is to be told. */
+  readonly #changed = new Set<string>();
+  #holdings: Holdings | undefined;
 
   constructor(pool: Pool) {
     this.#pool = pool;
+    this.#free = new FreeAddresses(pool, (address) => this.#uses.has(address));
   }
 
   /** The addresses of a load balancer, sorted. */
@@ -58,24 +64,27 @@ export class Claims {
    */
   restore(key: LoadBalancerKey, address: string): void {
     let use = this.#uses.get(address);
-    if (!use) this.#uses.set(address, (use = { holders: new Set(), ports: new Map(), view: undefined }));
+    if (!use) this.#uses.set(address, (use = { holders: new Set(), ports: new Map() }));
     if (use.holders.has(key)) return;
     use.holders.add(key);
     let held = this.#held.get(key);
     if (!held) this.#held.set(key, (held = new Set()));
     held.add(address);
-    this.#changed(use);
+    this.#changed.add(address);
   }
 
   release(key: LoadBalancerKey, address: string): void {
     const use = this.#uses.get(address);
     if (!use?.holders.delete(key)) return;
     for (const [port, holder] of use.ports) if (holder === key) use.ports.delete(port);
-    if (use.holders.size === 0) this.#uses.delete(address);
+    if (use.holders.size === 0) {
+      this.#uses.delete(address);
+      this.#free.freed(address);
+    }
     const held = this.#held.get(key);
     held?.delete(address);
     if (held?.size === 0) this.#held.delete(key);
-    this.#changed(use);
+    this.#changed.add(address);
   }
 
   /** Takes `80/TCP` of an address that the load balancer holds. Throws `ClaimLost` when another has it, or the address. */
@@ -86,28 +95,33 @@ export class Claims {
     if (holder === key) return;
     if (holder !== undefined) throw lost(`${port} of ${address}`, holder);
     use.ports.set(port, key);
-    if (this.#showsPorts(address, use)) this.#changed(use);
+    if (this.#showsPorts(address, use)) this.#changed.add(address);
   }
 
   freePort(key: LoadBalancerKey, address: string, port: string): void {
     const use = this.#uses.get(address);
     if (use?.ports.get(port) !== key) return;
     use.ports.delete(port);
-    if (this.#showsPorts(address, use)) this.#changed(use);
+    if (this.#showsPorts(address, use)) this.#changed.add(address);
   }
 
-  /** A picture that later changes leave as it is. It is made anew only after a change, and then only where it changed. */
+  /** A picture that later changes leave as it is. It costs as much as has changed since the last one. */
   holdings(): Holdings {
-    this.#view ??= new Map(
-      [...this.#uses].map(([address, use]) => {
-        use.view ??= {
-          holders: [...use.holders],
-          ports: new Map(this.#showsPorts(address, use) ? use.ports : []),
-        };
-        return [address, use.view] as const;
-      }),
-    );
-    return this.#view;
+    if (this.#holdings && this.#changed.size === 0) return this.#holdings;
+    for (const address of this.#changed) {
+      const use = this.#uses.get(address);
+      if (use) this.#told.set(address, this.#view(address, use));
+      else this.#told.delete(address);
+    }
+    this.#changed.clear();
+    const free = { IPv4: this.#free.lowest('IPv4'), IPv6: this.#free.lowest('IPv6') };
+    const told = this.#told.snapshot();
+    this.#holdings = { get: (address) => told.get(address), free };
+    return this.#holdings;
+  }
+
+  #view(address: string, use: Use): AddressUse {
+    return { holders: [...use.holders], ports: new Map(this.#showsPorts(address, use) ? use.ports : []) };
   }
 
   #showsPorts(address: string, use: Use): boolean {
@@ -117,11 +131,6 @@ export class Claims {
   #isShared(address: string): boolean {
     const parsed = parseIp(address);
     return parsed !== undefined && isShared(this.#pool, parsed.family);
-  }
-
-  #changed(use: Use): void {
-    use.view = undefined;
-    this.#view = undefined;
   }
 }
 

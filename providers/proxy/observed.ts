@@ -1,5 +1,5 @@
 import type { LoadBalancerKey } from '#src/loadbalancer/identity';
-import type { LoadBalancerId } from '#src/loadbalancer/model';
+import type { IpFamily, LoadBalancerId } from '#src/loadbalancer/model';
 import type { ListenerSpec } from './listener-spec.ts';
 import type { ObservedTargets } from './targets.ts';
 
@@ -10,8 +10,13 @@ export interface AddressUse {
   readonly ports: ReadonlyMap<string, LoadBalancerKey>;
 }
 
-/** By address, for all load balancers: what planning one of them needs to know of the others. */
-export type Holdings = ReadonlyMap<string, AddressUse>;
+/** What planning one load balancer needs to know of all the others. */
+export interface Holdings {
+  /** Who uses the address; undefined for nobody. */
+  get(address: string): AddressUse | undefined;
+  /** The lowest address of each family that nobody uses, or that all share; undefined when there is none. */
+  readonly free: Readonly<Record<IpFamily, string | undefined>>;
+}
 
 /** What exists of one load balancer. Values only. */
 export interface Observed {

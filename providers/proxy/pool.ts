@@ -58,12 +58,20 @@ export function isShared(pool: Pool, family: IpFamily): boolean {
   return poolSize(pool, family) === 1n;
 }
 
-/** The lowest address that is not taken, as text; undefined when all are. Looks at one address more than are taken. */
-export function lowestFree(pool: Pool, family: IpFamily, taken: (address: string) => boolean): string | undefined {
+/**
+ * The lowest address from `from` on that is not taken; undefined when all are. Looks at one address more than are taken
+ * there.
+ */
+export function lowestFree(
+  pool: Pool,
+  family: IpFamily,
+  taken: (address: string) => boolean,
+  from = 0n,
+): IpAddress | undefined {
   for (const { first, last } of pool[family]) {
-    for (let value = first; value <= last; value++) {
+    for (let value = max(first, from); value <= last; value++) {
       const text = formatIp(family, value);
-      if (!taken(text)) return text;
+      if (!taken(text)) return { family, value, text };
     }
   }
   return undefined;

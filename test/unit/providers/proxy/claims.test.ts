@@ -1,3 +1,4 @@
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Claims } from '#providers/proxy/claims';
 import { parsePool } from '#providers/proxy/pool';
@@ -60,8 +61,30 @@ describe('claims', () => {
     claims.takePort(A, '192.0.2.1', '80/TCP');
     expect(claims.holdings()).toBe(before);
     claims.assign(A, '192.0.2.2');
-    expect([...before.keys()]).toEqual(['192.0.2.1']);
-    expect([...claims.holdings().keys()]).toEqual(['192.0.2.1', '192.0.2.2']);
+    expect(before.get('192.0.2.2')).toBeUndefined();
+    expect(before.free.IPv4).toBe('192.0.2.2');
+    expect(claims.holdings().get('192.0.2.2')?.holders).toEqual([A]);
+    expect(claims.holdings().free.IPv4).toBe('192.0.2.3');
     expect(claims.holdings().get('192.0.2.1')).toBe(before.get('192.0.2.1'));
+  });
+
+  it('know the lowest free address of each family, whatever is taken and given back', () => {
+    const claims = new Claims(pool);
+    const numbers = fc.array(fc.tuple(fc.boolean(), fc.integer({ min: 1, max: 9 })), { maxLength: 40 });
+    const taken = new Set<number>();
+    fc.assert(
+      fc.property(numbers, (changes) => {
+        for (const [takes, number] of changes) {
+          if (takes) claims.assign(A, `192.0.2.${number}`);
+          else claims.release(A, `192.0.2.${number}`);
+          if (takes) taken.add(number);
+          else taken.delete(number);
+          const free = [1, 2, 3, 4, 5, 6, 7, 8, 9].find((each) => !taken.has(each));
+          expect(claims.holdings().free.IPv4).toBe(free === undefined ? undefined : `192.0.2.${free}`);
+        }
+      }),
+    );
+    claims.assign(A, 'fd00::1');
+    expect(claims.holdings().free.IPv6).toBe('fd00::1');
   });
 });

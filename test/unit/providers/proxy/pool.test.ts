@@ -47,13 +47,14 @@ describe('a pool', () => {
   it('costs nothing for being large', () => {
     const large = pool('fd00::/64');
     expect(poolSize(large, 'IPv6')).toBe(2n ** 64n);
-    expect(lowestFree(large, 'IPv6', (address) => address === 'fd00::')).toBe('fd00::1');
+    expect(lowestFree(large, 'IPv6', (address) => address === 'fd00::')?.text).toBe('fd00::1');
   });
 
   it('gives the lowest address that is free, over the ranges, until none is left', () => {
     const two = pool('192.0.2.1', '192.0.2.5');
-    expect(lowestFree(two, 'IPv4', () => false)).toBe('192.0.2.1');
-    expect(lowestFree(two, 'IPv4', (address) => address === '192.0.2.1')).toBe('192.0.2.5');
+    expect(lowestFree(two, 'IPv4', () => false)?.text).toBe('192.0.2.1');
+    expect(lowestFree(two, 'IPv4', (address) => address === '192.0.2.1')?.text).toBe('192.0.2.5');
+    expect(lowestFree(two, 'IPv4', () => false, 0xc0000202n)?.text).toBe('192.0.2.5');
     expect(lowestFree(two, 'IPv4', () => true)).toBeUndefined();
     expect(lowestFree(two, 'IPv6', () => false)).toBeUndefined();
   });
@@ -113,7 +114,7 @@ describe('a pool', () => {
         const expected = Array.from({ length: 64 }, (_, host) => ranges.some(([a, b]) => a <= host && host <= b));
         expect(expected.map((_, host) => contains(entries, address(host)))).toEqual(expected);
         expect(poolSize(pool(...entries), 'IPv4')).toBe(BigInt(expected.filter(Boolean).length));
-        const firstFree = lowestFree(pool(...entries), 'IPv4', () => false);
+        const firstFree = lowestFree(pool(...entries), 'IPv4', () => false)?.text;
         expect(firstFree).toBe(address(expected.indexOf(true)));
       }),
     );
