@@ -3,18 +3,21 @@ import type { RequestOptions } from 'node:https';
 import type { Cluster, KubeConfig, User } from '@kubernetes/client-node';
 import { BallastError } from '../errors.ts';
 import type { ClusterAccess, Credentials, TlsMaterial } from './access.ts';
+import { plainAccess } from './plainkubeconfig.ts';
 
 /**
- * Access by one context of kubeconfig files, read by the client library: users with tokens, client certificates,
- * passwords, exec plugins and OIDC all work, and are asked again for every request.
+ * Access by one context of kubeconfig files: users with tokens, client certificates, passwords, exec plugins and OIDC
+ * all work, and are asked again for every request.
  *
- * The library is loaded only here, when a file is really used: it costs 60 MB of memory, and its configuration part
- * alone costs the same, because that imports all generated APIs.
+ * Plain files are read by us. The client library does the others and is loaded only then: it costs 60 MB of memory, and
+ * its configuration part alone costs the same, because that imports all generated APIs.
  * @param files One or more existing files; where they name the same thing, the first one wins, as with kubectl.
  * @param contextName Default: the files' `current-context`.
  * @throws BallastError `InvalidConfig` that names the file and the entry at fault.
  */
 export async function kubeconfigAccess(files: readonly string[], contextName?: string): Promise<ClusterAccess> {
+  const plain = await plainAccess(files, contextName);
+  if (plain) return plain;
   const { KubeConfig } = await import('@kubernetes/client-node');
   const config = new KubeConfig();
   for (const file of files) {
@@ -35,8 +38,7 @@ export async function kubeconfigAccess(files: readonly string[], contextName?: s
   checkProxy(cluster, where);
   checkFiles(cluster, user, where);
   // The library refuses http:// unless told that there is no TLS to verify, which is then true.
-  const plain = cluster.server.startsWith('http:');
-  if (plain)
+  if (cluster.server.startsWith('http:'))
     config.clusters = config.clusters.map((each) => (each === cluster ? { ...each, skipTLSVerify: true } : each));
   const description = `context "${name}" of ${where}`;
   return {
