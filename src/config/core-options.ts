@@ -235,8 +235,8 @@ export const CORE_OPTIONS: readonly CoreOption[] = [
     form: '`none` or `token`',
     meaning:
       'With `token`, everything there but `/healthz` and `/readyz` needs the bearer token of a user of the cluster who ' +
-      'may `get` the path as a non-resource URL (TokenReview and SubjectAccessReview; `manifests/metrics-auth` has the ' +
-      'RBAC rules). With `none`, everybody who reaches the address may have `/metrics`, and only this machine the rest.',
+      'may `get` it as a non-resource URL, `/metrics` or `/ballast/api/…` (TokenReview and SubjectAccessReview; ' +
+      '`manifests/metrics-auth` has the RBAC rules). With `none`, everybody who reaches the address may have `/metrics`, and only this machine the rest.',
   },
   {
     group: 'Process',

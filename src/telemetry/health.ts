@@ -159,7 +159,8 @@ export class HealthServer {
     if (OPEN_PATHS.has(path)) return undefined;
     if (authorize) {
       const token = bearerToken(request);
-      return refusalOf(token === undefined ? { kind: 'unauthenticated' } : await authorize(token, path, signal));
+      if (token === undefined) return refusalOf({ kind: 'unauthenticated' });
+      return refusalOf(await authorize(token, reviewedPath(path), signal));
     }
     if (path === METRICS_PATH || asksFromHere(request)) return undefined;
     return plain(403, 'only for this machine; for others, run the controller with --metrics-auth=token');
@@ -172,6 +173,14 @@ function checksRoute(endpoint: string, checks: () => readonly Check[], failed: n
     if (ok && !query.has('verbose')) return plain(200, 'ok');
     return { status: ok ? 200 : failed, type: TEXT, body: text };
   };
+}
+
+/**
+ * The non-resource URL that stands for a path. Not the path itself for the JSON routes: Kubernetes lets every user get
+ * `/api/*` (ClusterRole `system:discovery`).
+ */
+function reviewedPath(path: string): string {
+  return path === METRICS_PATH ? path : `/ballast${path}`;
 }
 
 function refusalOf(verdict: Verdict): Answer | undefined {

@@ -1,4 +1,5 @@
 /** The real controller as a process of its own. */
+import { get } from '#src/cli/inquiry/request';
 import { spawnController, type ControllerProcess } from '#test/chaos/controller-process';
 import { freePort } from '#test/control-plane/free-port';
 import type { Cluster } from './cluster.ts';
@@ -7,6 +8,10 @@ import { waitFor } from './wait.ts';
 export interface ControllerOptions {
   /** More flags, after ours, so that they win. */
   readonly flags?: readonly string[];
+  /** Where the flags have it serve its metrics; by default a free port of loopback. */
+  readonly metricsUrl?: string;
+  /** A PEM file with the authority of its certificate. */
+  readonly metricsCa?: string;
 }
 
 export interface Controller extends ControllerProcess {
@@ -43,14 +48,14 @@ export async function startController(cluster: Cluster, options: ControllerOptio
     ['--proxy-shutdown-timeout', '1s'],
   ].flat();
   const running = spawnController({ flags: [...flags, ...(options.flags ?? [])] });
-  const controller = { ...running, url: `http://127.0.0.1:${port}` };
+  const controller = { ...running, url: options.metricsUrl ?? `http://127.0.0.1:${port}` };
   cluster.adopt(controller);
-  await untilReady(controller);
+  await untilReady(controller, options.metricsCa);
   return controller;
 }
 
 /** Waits until `/readyz` says that it works or follows. */
-async function untilReady(controller: Controller): Promise<void> {
+async function untilReady(controller: Controller, caFile?: string): Promise<void> {
   const log = (): string => `\nlog:\n${controller.linesAbout('').slice(-20).join('\n')}`;
   const ended = controller.exited.then((exit) => {
     throw new Error(`the controller has ended before it was ready: ${JSON.stringify(exit)}${log()}`);
@@ -58,8 +63,8 @@ async function untilReady(controller: Controller): Promise<void> {
   const ready = waitFor(
     `${controller.url}/readyz to answer 200`,
     async () => {
-      const { ok } = await fetch(`${controller.url}/readyz`, { signal: AbortSignal.timeout(1_000) });
-      return ok ? true : undefined;
+      const { status } = await get(`${controller.url}/readyz`, { caFile }, AbortSignal.timeout(1_000));
+      return status === 200 ? true : undefined;
     },
     { hint: log },
   );

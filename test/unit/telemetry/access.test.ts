@@ -72,7 +72,7 @@ describe('with authentication', () => {
     expect(asked).toHaveLength(2);
     expect(asked).toEqual(
       expect.arrayContaining([
-        ['abc.def', '/api/plan'],
+        ['abc.def', '/ballast/api/plan'],
         ['abc.def', '/metrics'],
       ]),
     );
