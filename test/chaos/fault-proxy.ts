@@ -172,7 +172,7 @@ export class FaultProxy implements AsyncDisposable {
   #record({ method = '', url: path = '/' }: IncomingMessage, body: Buffer): Exchange {
     const watch = new URL(path, 'http://server').searchParams.get('watch');
     const isWatch = watch === 'true' || watch === '1';
-    const exchange = { index: this.#seen, method, path, isWatch, body: body.toString('utf8') };
+    const exchange = { index: this.#seen, at: performance.now(), method, path, isWatch, body: body.toString('utf8') };
     this.#seen += 1;
     this.#exchanges.push(exchange);
     if (this.#exchanges.length > REMEMBERED) this.#exchanges.shift();

@@ -4,6 +4,8 @@
 export interface Exchange {
   /** Counts from 0, in the order of arrival. */
   readonly index: number;
+  /** When it had arrived, by `performance.now()`. */
+  readonly at: number;
   readonly method: string;
   /** With the query. */
   readonly path: string;

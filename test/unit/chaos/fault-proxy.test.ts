@@ -56,7 +56,7 @@ describe('the fault proxy without a rule', () => {
     expect(await textOf(fetch(`${proxy.url}/a?b=c`, { method: 'POST', body: 'grüße' }))).toBe('POST grüße');
     expect(origin.arrived).toEqual(['POST /a?b=c']);
     expect(proxy.exchanges).toEqual([
-      { index: 0, method: 'POST', path: '/a?b=c', isWatch: false, body: 'grüße', status: 200 },
+      { index: 0, at: expect.any(Number), method: 'POST', path: '/a?b=c', isWatch: false, body: 'grüße', status: 200 },
     ]);
   });
 
