@@ -14,6 +14,8 @@ export interface ViewedNode {
 export class NodeView {
   readonly nodes: readonly ViewedNode[];
   readonly names: readonly string[];
+  /** Of each node, in the same order. */
+  readonly addresses: readonly NodeTarget['addresses'][];
   readonly #byName: ReadonlyMap<string, ViewedNode>;
   readonly #checker: HealthChecker;
   #tiers: { readonly version: number; readonly tiers: Tiers<ViewedNode> } | undefined;
@@ -28,6 +30,7 @@ export class NodeView {
       return { name: node.name, node, watched };
     });
     this.names = nodes.map((node) => node.name);
+    this.addresses = nodes.map((node) => node.addresses);
     this.#byName = new Map(this.nodes.map((node) => [node.name, node]));
   }
 

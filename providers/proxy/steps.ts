@@ -3,7 +3,7 @@ import type { ListenerRef, LoadBalancerId } from '#src/loadbalancer/model';
 import { listenerKey } from '#src/loadbalancer/model';
 import type { PlanStep } from '#src/loadbalancer/provider';
 import { endpointKey, specChanges, type Endpoint, type ListenerSpec } from './listener-spec.ts';
-import { sameAddresses, usableNodes, type ObservedTargets, type Targets } from './targets.ts';
+import { nodesChange, usableNodes, type NodesChange, type ObservedTargets, type Targets } from './targets.ts';
 
 interface Step extends PlanStep {
   readonly id: LoadBalancerId;
@@ -73,22 +73,17 @@ export function addInterfaceAddress(id: LoadBalancerId, address: string, device:
 }
 
 /** `name` is the member's, for the text. */
+const NO_CHANGE: NodesChange = { added: [], removed: [], moved: [] };
+
 export function setTargets(
   id: LoadBalancerId,
   { uid, name }: { readonly uid: string; readonly name: string },
   targets: Targets,
   before: ObservedTargets | undefined,
 ): SetTargets {
-  const now = usableNodes(targets);
-  const previous = new Map(before?.usable.map((node, index) => [node, before.usableAddresses[index] ?? {}]));
-  const current = new Set(now.map(({ name }) => name));
-  const added = [...current].filter((node) => !previous.has(node));
-  const removed = [...previous.keys()].filter((node) => !current.has(node));
-  const moved = now.filter(({ name, addresses }) => !sameAddresses(previous.get(name) ?? addresses, addresses));
-  const names = moved.map(({ name }) => name);
-  const changes = before
-    ? [...some('add', added), ...some('remove', removed), ...some('change address of', names)]
-    : [];
+  const count = usableNodes(targets).length;
+  const { added, removed, moved } = before ? nodesChange(before, targets) : NO_CHANGE;
+  const changes = [...some('add', added), ...some('remove', removed), ...some('change address of', moved)];
   const how = targets.policy === 'Local' ? ' that have an endpoint' : '';
   return {
     kind: 'setTargets',
@@ -97,7 +92,7 @@ export function setTargets(
     targets,
     impact: removed.length + moved.length > 0 ? 'drains' : 'none',
     summary:
-      `Send traffic of ${name} to ${now.length} ${now.length === 1 ? 'node' : 'nodes'}${how}` +
+      `Send traffic of ${name} to ${count} ${count === 1 ? 'node' : 'nodes'}${how}` +
       (changes.length > 0 ? ` (${changes.join('; ')})` : ''),
   };
 }

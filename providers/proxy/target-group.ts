@@ -1,4 +1,5 @@
 import type { NodeView, NodeViews } from './node-view.ts';
+import { pairMemo } from './pair-memo.ts';
 import { sameAddresses, type ObservedTargets, type Targets } from './targets.ts';
 
 /**
@@ -53,7 +54,7 @@ export class TargetGroup {
       nodesVersion: nodes.version,
       endpointNodes,
       usable: this.view.names,
-      usableAddresses: this.view.nodes.map(({ node }) => node.addresses),
+      usableAddresses: this.view.addresses,
       health: this.view.health(),
     };
   }
@@ -64,10 +65,9 @@ export class TargetGroup {
 }
 
 /** What changes for those who used the one view and now use the other. */
-export function changeOf(before: NodeView, after: NodeView): TargetsChange {
-  if (before === after) return { left: [], joined: [] };
-  return { left: lacking(before, after), joined: lacking(after, before) };
-}
+export const changeOf: (before: NodeView, after: NodeView) => TargetsChange = pairMemo((before, after) =>
+  before === after ? { left: [], joined: [] } : { left: lacking(before, after), joined: lacking(after, before) },
+);
 
 /** Names of the nodes of the one view that the other does not have as they are. */
 function lacking(view: NodeView, other: NodeView): readonly string[] {

@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { IpFamily, Member, NodeSet, NodeTarget } from '#src/loadbalancer/model';
+import { pairMemo } from './pair-memo.ts';
 
 /** The nodes that a member's traffic may go to, and how their health is asked. */
 export interface Targets {
@@ -19,10 +20,19 @@ export function targetsOf(member: Member, nodes: NodeSet): Targets {
 
 /** The nodes that may be used: with `Local` those that have an endpoint, as far as that is known. */
 export function usableNodes({ nodes, endpointNodes }: Targets): readonly NodeTarget[] {
-  const reachable = nodes.nodes.filter((node) => targetHost(node, 'IPv4') !== undefined);
+  const reachable = reachableNodes(nodes);
   if (endpointNodes === undefined) return reachable;
   const local = new Set(endpointNodes);
   return reachable.filter((node) => local.has(node.name));
+}
+
+const reachable = new WeakMap<NodeSet, readonly NodeTarget[]>();
+
+/** The same array for the same set, so that what follows from it need not be computed for each load balancer. */
+function reachableNodes(nodes: NodeSet): readonly NodeTarget[] {
+  let found = reachable.get(nodes);
+  if (!found) reachable.set(nodes, (found = nodes.nodes.filter((node) => targetHost(node, 'IPv4') !== undefined)));
+  return found;
 }
 
 /**
@@ -52,6 +62,38 @@ export interface ObservedTargets {
   readonly usableAddresses: readonly NodeTarget['addresses'][];
   readonly health: TargetsHealth;
 }
+
+/** Names of nodes that come, go, or stay with other addresses. */
+export interface NodesChange {
+  readonly added: readonly string[];
+  readonly removed: readonly string[];
+  readonly moved: readonly string[];
+}
+
+/** What becomes of the usable nodes when these targets are set. */
+export function nodesChange(before: ObservedTargets, targets: Targets): NodesChange {
+  return changeBetween(nodesSeen(before.usable, before.usableAddresses), usableNodes(targets));
+}
+
+const nodesSeen = pairMemo(
+  (
+    names: readonly string[],
+    addresses: readonly NodeTarget['addresses'][],
+  ): ReadonlyMap<string, NodeTarget['addresses']> =>
+    new Map(names.map((name, index) => [name, addresses[index] ?? {}])),
+);
+
+const changeBetween = pairMemo(
+  (before: ReadonlyMap<string, NodeTarget['addresses']>, now: readonly NodeTarget[]): NodesChange => {
+    const names = new Set(now.map(({ name }) => name));
+    const moved = now.filter(({ name, addresses }) => !sameAddresses(before.get(name) ?? addresses, addresses));
+    return {
+      added: [...names].filter((name) => !before.has(name)),
+      removed: [...before.keys()].filter((name) => !names.has(name)),
+      moved: moved.map(({ name }) => name),
+    };
+  },
+);
 
 /** The best that is known of any usable node: one is healthy; none is but some were not asked yet; none is. */
 export type TargetsHealth = 'healthy' | 'unchecked' | 'unhealthy' | 'none';
