@@ -1,5 +1,5 @@
 /**
- * `npm run demo`: a cluster of real nodes, Ballast on a box in front of them, and a Service that gets an address.
+ * `npm run demo`: a cluster of real nodes, Ballast as pods in it, and a Service that gets an address.
  *
  *   npm run demo               stays up until Ctrl-C
  *   npm run demo -- --once     ends by itself, with exit code 0 when every step worked
@@ -44,7 +44,7 @@ async function main(): Promise<number> {
   const lab = await Lab.up({
     name: LAB_NAME,
     nodes,
-    machines: [{ name: 'edge' }, { name: 'client' }],
+    machines: [{ name: 'client' }],
     progress: (text) => line(`  ${text}`),
     replace: true,
     signal: interrupted.signal,
@@ -65,8 +65,9 @@ async function stayUp(lab: Lab, signal: AbortSignal): Promise<void> {
   for (const text of [
     `export KUBECONFIG=${lab.kubeconfigPath}`,
     'kubectl get svc,pods,nodes -o wide',
+    'kubectl get pods -n ballast-system -o wide',
     'kubectl describe svc web',
-    'npm run ballast -- explain svc/web',
+    'kubectl exec -n ballast-system deploy/ballast-controller -- ballast explain svc/web -n default',
     `npm run lab -- exec --name ${lab.name} client -- curl -s http://ADDRESS/hostname`,
     `npm run lab -- status --name ${lab.name}`,
   ]) {

@@ -1,6 +1,13 @@
 /** What the demo shows, step by step, on a lab that is up. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { startBallast } from '../lab/ballast.ts';
+import {
+  applyEdge,
+  BALLAST_NAMESPACE,
+  ballastPods,
+  labelEdgeNodes,
+  leadingPod,
+  loadBallastImage,
+} from '../lab/ballast-pods.ts';
 import type { Lab } from '../lab/lab.ts';
 import { NETEXEC_PORTS } from '../lab/lab.ts';
 import { askUdp, describeLoad, fetchOnce, Load, urlHost } from '../lab/traffic.ts';
@@ -12,11 +19,8 @@ const PORTS = { http: 80, https: 443, udp: 53 } as const;
 
 /** Runs all steps; the first that fails rejects with what was expected and what was seen. */
 export async function runStory(lab: Lab, signal: AbortSignal): Promise<void> {
-  const ballast = await step(
-    'Ballast starts on a box in front of the nodes, with the rights of its ServiceAccount',
-    () => startBallast(lab, lab.machine('edge')),
-  );
   try {
+    await step('Ballast, as two pods on the edge nodes: one works, the other waits', () => installBallast(lab, signal));
     await step('Three pods, spread over the nodes', async () => {
       await lab.deployNetexec({ name: APP, replicas: 3, https: true, shutdownDelaySeconds: 2, signal });
       await kubectl(lab, ['get', 'pods', '-o', 'wide']);
@@ -36,8 +40,11 @@ export async function runStory(lab: Lab, signal: AbortSignal): Promise<void> {
       await kubectl(lab, ['get', 'svc', APP, '-o', `jsonpath=${conditions}`]);
     });
   } catch (error) {
-    line('The end of the controller’s log:');
-    output((await ballast.logs()).split('\n').slice(-15).join('\n'));
+    for (const { metadata } of await ballastPods(lab)) {
+      line(`The end of the log of ${metadata.name}:`);
+      const logs = ['logs', '-n', BALLAST_NAMESPACE, metadata.name, '--tail=15'];
+      output((await lab.kubectl(logs, { check: false })).stdout);
+    }
     throw error;
   }
 }
@@ -52,6 +59,21 @@ async function kubectl(lab: Lab, args: readonly string[]): Promise<string> {
   const { stdout } = await lab.kubectl(args);
   output(stdout);
   return stdout;
+}
+
+/** Gives the nodes the image, and makes the first two of them those that have the addresses of load balancers. */
+async function installBallast(lab: Lab, signal: AbortSignal): Promise<void> {
+  command('npm run image');
+  const { digest, size } = await loadBallastImage(lab);
+  output(`${digest}, ${Math.round(size.packed / 2 ** 20)} MiB; given to the nodes' containerd`);
+  const edge = lab.nodes.slice(0, 2).map(({ name }) => name);
+  command(`kubectl label node ${edge.join(' ')} node-role.kubernetes.io/edge=`);
+  await labelEdgeNodes(lab, edge);
+  command('kubectl apply -k manifests/edge   # with the addresses of this network in ballast.yaml');
+  await applyEdge(lab, { signal });
+  const { spec } = await leadingPod(lab, signal);
+  await kubectl(lab, ['get', 'pods', '-n', BALLAST_NAMESPACE, '-o', 'wide']);
+  success(`The pod on ${spec.nodeName} leads`);
 }
 
 function serviceObject(): object {
@@ -169,8 +191,10 @@ async function cutNodeOff(lab: Lab, address: string, signal: AbortSignal): Promi
     '{"spec":{"externalTrafficPolicy":"Local"}}',
   ]);
   await delay(4_000, undefined, { signal });
-  const victim = [...(await nodesOfPods(lab)).values()][0];
-  if (victim === undefined) throw new Error('no pod has a node');
+  // Where the leader's own node goes, the other replica has to wait for its Lease to run out first: another story.
+  const leader = (await leadingPod(lab, signal)).spec.nodeName;
+  const victim = [...(await nodesOfPods(lab)).values()].find((node) => node !== leader);
+  if (victim === undefined) throw new Error(`all pods are on ${leader}`);
   const load = await Load.start(client, { url: `http://${urlHost(address)}/hostname`, rate: 50 });
   await delay(2_000, undefined, { signal });
   line(`  cutting ${victim} off …`);

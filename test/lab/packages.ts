@@ -26,6 +26,7 @@ const RUNTIME: readonly Needed[] = [
   { package: 'bash', programs: ['bash'] },
   { package: 'busybox-static', programs: ['/bin/busybox', '/usr/bin/busybox'] },
   { package: 'curl', programs: ['curl'] },
+  { package: 'binutils', programs: ['strip'] },
   { package: 'iputils-ping', programs: ['ping'] },
 ];
 
