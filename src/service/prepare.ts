@@ -55,6 +55,17 @@ export interface Unprepared {
   readonly ports: ServedPorts;
 }
 
+/**
+ * Those of the Services that something can be said about: not those whose preparation has to wait because the API
+ * server asked for patience or somebody else wrote first. What their status says is as right as it was.
+ */
+export function withoutPostponed(services: readonly Service[], failures: readonly MemberFailure[]): readonly Service[] {
+  const postponed = new Set(
+    failures.flatMap(({ member, error: { kind } }) => (kind === 'throttled' || kind === 'conflict' ? member : [])),
+  );
+  return services.filter(({ metadata }) => !postponed.has(metadata.uid));
+}
+
 /** Whether there is anything to prepare; for all ports where it is not known which are served. */
 export function needsPreparation(service: Service, options: PrepareOptions, served?: ServedPorts): boolean {
   const finalizerMissing = !options.finalizerLater && withFinalizers(service, options.provider) !== undefined;

@@ -18,7 +18,7 @@ import { Leavers } from './leavers.ts';
 import type { Ledger } from './ledger.ts';
 import type { ServiceMetrics } from './metrics.ts';
 import { keyName, type EventSink, type Fence, type Stores } from './ports.ts';
-import { needsPreparation, prepareService } from './prepare.ts';
+import { needsPreparation, prepareService, withoutPostponed } from './prepare.ts';
 import type { MemberFailure, PrepareOptions, Unprepared } from './prepare.ts';
 import type { Preview } from './preview.ts';
 import { ReconcileResults } from './reconcileresult.ts';
@@ -145,7 +145,7 @@ export class Reconciler {
     const served = kept ? this.#served(parseKey(key), prepared.members, observed) : wanted.desired;
     const status = served && provider.status(served, observed);
     const statuses = await this.#statuses.write({
-      members: prepared.members,
+      members: withoutPostponed(prepared.members, prepared.failures),
       desired: served,
       kept,
       problemsOf: problemsByMember(wanted.desired, refusals, prepared.failures, stepFailures),

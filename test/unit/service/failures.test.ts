@@ -134,6 +134,23 @@ describe('a step that fails', () => {
     expect(rig.told()).not.toContain('SyncLoadBalancerFailed');
   });
 
+  it('of the API server before the finalizer is on says nothing about the Service, and waits as long as asked', async () => {
+    const rig = await startRig();
+    let throttled = true;
+    const tried: string[] = [];
+    rig.api.beforeWrite = ({ patch }) => {
+      tried.push(Object.keys(patch).join());
+      if (throttled && patch.metadata) throw new BallastError('ApiThrottled', 'slower', { retryAfterMs: 7_000 });
+    };
+    rig.api.create(web());
+    await rig.settle(6_000);
+    expect([tried, rig.api.must(WEB).status?.conditions]).toEqual([['metadata'], undefined]);
+    throttled = false;
+    await rig.settle(2_000);
+    expect(rig.condition(WEB, 'Programmed')).toBe('True Programmed');
+    expect(rig.told()).not.toContain('SyncLoadBalancerFailed');
+  });
+
   it('of one Service delays no other', async () => {
     const rig = await startRig({ config: { workers: 1 } });
     failing(rig, 'default/web', listenFailed);
