@@ -99,7 +99,7 @@ function placeListener(
       const message =
         `${endpointKey(spec)} is held by the load balancer ${memberName(parseKey(holder))}, and both have the same ` +
         'address; choose another port, or add addresses to --proxy-addresses.';
-      return { code: 'PortConflict', message };
+      return { code: 'PortConflict', message, waitsFor: [endpointKey(spec)] };
     }
     specs.push(spec);
   }

@@ -1,4 +1,5 @@
 /** The changes that the proxy provider can make, and how each reads. */
+import { parseIp } from '#src/loadbalancer/ip';
 import type { ListenerRef, LoadBalancerId } from '#src/loadbalancer/model';
 import { listenerKey } from '#src/loadbalancer/model';
 import type { PlanStep } from '#src/loadbalancer/provider';
@@ -72,9 +73,9 @@ export function addInterfaceAddress(id: LoadBalancerId, address: string, device:
   return { kind: 'addInterfaceAddress', id, address, interface: device, impact: 'none', summary };
 }
 
-/** `name` is the member's, for the text. */
 const NO_CHANGE: NodesChange = { added: [], removed: [], moved: [] };
 
+/** `name` is the member's, for the text. */
 export function setTargets(
   id: LoadBalancerId,
   { uid, name }: { readonly uid: string; readonly name: string },
@@ -125,6 +126,7 @@ export function closeListener(id: LoadBalancerId, spec: ListenerSpec): CloseList
     id,
     endpoint,
     impact: protocol === 'TCP' && spec.settings.drainTimeoutMs > 0 ? 'drains' : 'breaks',
+    frees: [endpointKey(spec)],
     listener: refOf(spec),
     summary: `Stop listening on ${endpointKey(spec)}`,
   };
@@ -136,7 +138,15 @@ export function dropTargets(id: LoadBalancerId, member: string): DropTargets {
 
 export function releaseAddress(id: LoadBalancerId, address: string, device: string | undefined): ReleaseAddress {
   const where = device === undefined ? '' : `, and remove it from ${device} unless it is used or was there before`;
-  return { kind: 'releaseAddress', id, address, impact: 'none', summary: `Release ${address}${where}` };
+  const family = parseIp(address)?.family;
+  return {
+    kind: 'releaseAddress',
+    id,
+    address,
+    impact: 'none',
+    frees: family === undefined ? [address] : [address, family],
+    summary: `Release ${address}${where}`,
+  };
 }
 
 /** The listener as the model names it. */

@@ -48,7 +48,7 @@ export interface AnswerInput {
   readonly provider: string;
   /** Undefined when nothing of the Service is to be served, or goes on being served. */
   readonly member: Member | undefined;
-  /** Nothing changes at the load balancer until the refusals are gone, so what it serves it goes on serving. */
+  /** What it serves it goes on serving until the refusals are gone. */
   readonly kept: boolean;
   /** What is refused, by the input's checks or by the provider. */
   readonly refusals: readonly Problem[];
@@ -69,9 +69,12 @@ export function answersOf(input: AnswerInput): readonly Answer[] {
   return [accepted, programmed, ready(input, accepted)].map((answer) => ({ ...answer, message: cut(answer.message) }));
 }
 
-/** The text of a condition, cut short; it also becomes an event, whose message the API server limits to 1,024. */
+/**
+ * The text of a condition, cut short; it also becomes an event, whose message the API server limits to 1,024. Never
+ * ends in half a character, which the API server would give back as another one, for us to write again and again.
+ */
 export function cut(text: string, longest: number = LONGEST): string {
-  return text.length > longest ? `${text.slice(0, longest - 1)}…` : text;
+  return text.length > longest ? `${text.slice(0, longest - 1).replace(/[\ud800-\udbff]$/, '')}…` : text;
 }
 
 function accept({ provider, member, refusals, failures, warnings }: AnswerInput): Answer {
@@ -93,10 +96,12 @@ function isRefused(listener: Member['listeners'][number], refusals: readonly Pro
 }
 
 /** An address in the status is named in a condition, too: by that it is known as ours when the Service leaves us. */
-function notAccepted({ kept, published }: AnswerInput): Answer {
+function notAccepted({ kept, published, refusals }: AnswerInput): Answer {
   const at = published.length > 0 ? ` It serves at ${listed(published)}.` : '';
+  // All but the address can be had.
+  const stays = refusals.some(({ code }) => code === 'AddressNotInPool') ? 'keeps its address' : 'stays as it was';
   const message = kept
-    ? `The request is not accepted (see ballast.dev/Accepted); until it is, the load balancer stays as it was.${at}`
+    ? `The request is not accepted (see ballast.dev/Accepted); until it is, the load balancer ${stays}.${at}`
     : 'The request is not accepted; see ballast.dev/Accepted.';
   return { type: PROGRAMMED, status: 'False', reason: 'NotAccepted', message };
 }

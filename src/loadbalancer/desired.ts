@@ -89,8 +89,13 @@ class SharedParts {
   }
 
   /** The member with what is left for it; undefined when that is nothing. */
-  add({ member, requestedAddresses }: Admission): Member | undefined {
-    if (member === undefined || this.#refusesAddresses(member.ref, requestedAddresses)) return undefined;
+  add({ member: asking, requestedAddresses: asked, fallback }: Admission): Member | undefined {
+    if (asking === undefined) return undefined;
+    const refused = this.#refusesAddresses(asking.ref, asked, fallback !== undefined);
+    // With an address that cannot be, the rest of the request still can.
+    const member = refused ? fallback && { ...asking, requestedAddresses: [] } : asking;
+    if (member === undefined) return undefined;
+    const requestedAddresses = refused ? [] : asked;
     const listeners = member.listeners.filter((listener) => this.#take(listener, member.ref));
     if (listeners.length === 0) return undefined;
     for (const address of requestedAddresses) {
@@ -102,7 +107,7 @@ class SharedParts {
   }
 
   /** A Service that asks for one address is not given another in silence. */
-  #refusesAddresses(ref: MemberRef, wanted: readonly IpAddress[]): boolean {
+  #refusesAddresses(ref: MemberRef, wanted: readonly IpAddress[], goesOn: boolean): boolean {
     for (const { family, text } of wanted) {
       const older = this.#askers.get(family);
       const kept = this.addresses.find((address) => address.family === family)?.text;
@@ -111,7 +116,8 @@ class SharedParts {
         `${memberName(ref)} asks for ${text}, but the older ${memberName(older)} has asked for ${kept} on the same ` +
         `load balancer (${memberName(this.#id)}); ask for the same address or leave the group.`;
       const field = annotationField(ADDRESSES_ANNOTATION);
-      this.refusals.push({ member: ref.uid, code: 'InvalidAnnotation', message, field });
+      const refusal: Refusal = { member: ref.uid, code: 'InvalidAnnotation', message, field };
+      this.refusals.push(goesOn ? { ...refusal, kept: true } : refusal);
       return true;
     }
     return false;

@@ -3,6 +3,7 @@ import type { EndpointSlice, Service, ServicePort } from '../kube/wire.ts';
 import { endpointNodesOf } from './endpoints.ts';
 import type { AddressGrant } from './address-grant.ts';
 import { assignmentOf, type AllowedGroups } from './group.ts';
+import { areHarmless } from './harmless.ts';
 import { parseIp, type IpAddress } from './ip.ts';
 import { listenerKey, type IpFamily, type Listener, type ListenerRef, type Member } from './model.ts';
 import type { Protocol, Refusal, WantedFamily } from './model.ts';
@@ -23,6 +24,8 @@ export interface AdmissionContext {
   readonly endpointSlicesOf: (service: Service) => readonly EndpointSlice[];
   /** Takes annotations that make no sense for absent: what a load balancer that was left as it is may still show. */
   readonly lenient?: boolean;
+  /** What a Service that works goes on with while it asks nonsense; undefined when it does not work, too. */
+  readonly lastGood?: (service: Service) => Member | undefined;
 }
 
 /** A Service as the load balancer sees it. */
@@ -34,6 +37,8 @@ export interface Admission {
   /** The addresses that its status shows. */
   readonly publishedAddresses: readonly string[];
   readonly refusals: readonly Refusal[];
+  /** What it is served by where its request is refused without harm; undefined where that ends it. */
+  readonly fallback: Member | undefined;
 }
 
 /** Checks everything about one Service that can be said without looking at the others. */
@@ -61,13 +66,40 @@ export function admit(service: Service, context: AdmissionContext): Admission {
     requestedAddresses: addresses.value.map(({ text }) => text),
     settings: settings.value,
   };
+  const last = ranges.problems.length === 0 ? context.lastGood?.(service) : undefined;
+  const fallback = last && withPresentFacts(last, member, service, context);
+  const kept = fallback && areHarmless(wholly) ? fallback : undefined;
   return {
     service,
-    member: wholly.length === 0 ? member : undefined,
-    requestedAddresses: context.lenient ? [] : addresses.value,
+    member: wholly.length === 0 ? member : kept,
+    requestedAddresses: context.lenient ? [] : kept ? parsed(kept.requestedAddresses) : addresses.value,
     publishedAddresses: publishedAddressesOf(service),
-    refusals: [...wholly, ...partly].map((problem) => ({ member: uid, ...problem })),
+    refusals: [
+      ...wholly.map((problem) => ({ member: uid, ...problem, ...(kept && { kept: true as const }) })),
+      ...partly.map((problem) => ({ member: uid, ...problem })),
+    ],
+    fallback,
   };
+}
+
+/** An earlier request as far as it is a wish; what the cluster says of NodePorts and endpoints, and who may connect, counts now. */
+function withPresentFacts(last: Member, now: Member, service: Service, context: AdmissionContext): Member {
+  const local = last.trafficPolicy === 'Local';
+  const nodePorts = new Map(now.listeners.map((listener) => [listenerKey(listener), listener.nodePort]));
+  return {
+    ...last,
+    listeners: last.listeners.map((listener) => ({
+      ...listener,
+      nodePort: nodePorts.get(listenerKey(listener)) ?? listener.nodePort,
+    })),
+    healthCheckNodePort: local ? (now.healthCheckNodePort ?? last.healthCheckNodePort) : undefined,
+    endpointNodes: local ? endpointNodesOf(service, context.endpointSlicesOf(service)) : undefined,
+    sourceRanges: now.sourceRanges,
+  };
+}
+
+function parsed(addresses: readonly string[] = []): readonly IpAddress[] {
+  return addresses.map(parseIp).filter((address) => address !== undefined);
 }
 
 function groupProblems(service: Service, { allowedGroups, capabilities }: AdmissionContext): readonly Problem[] {

@@ -121,6 +121,10 @@ export interface Refusal {
   readonly field?: string;
   /** Set when the refusal concerns this listener only. */
   readonly listener?: ListenerRef;
+  /** The refusal may end when one of these becomes free: see `PlanStep.frees`. */
+  readonly waitsFor?: readonly string[];
+  /** Set when the member goes on being served all the same, with what it had before. */
+  readonly kept?: true;
 }
 
 /** `80/TCP`, as kubectl writes it; unique within a load balancer. */

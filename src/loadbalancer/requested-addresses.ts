@@ -57,6 +57,12 @@ export function readRequestedAddresses(
   return { value, problems };
 }
 
+/** The field by which the Service asks for addresses; undefined when it asks for none. */
+export function addressesFieldOf({ metadata, spec }: Service): string | undefined {
+  if (metadata.annotations?.[ADDRESSES_ANNOTATION]?.trim()) return ANNOTATION_FIELD;
+  return spec?.loadBalancerIP?.trim() ? SPEC_FIELD : undefined;
+}
+
 function readList(text: string | undefined, field: string): Reading<readonly IpAddress[]> {
   const value: IpAddress[] = [];
   const problems: Problem[] = [];

@@ -38,10 +38,11 @@ export interface MemberStatus {
 
 /** The status of a member, from what was refused, what failed and what the provider observed. */
 export function memberStatus(view: MemberView): MemberStatus {
-  const { service, member, kept, refusals, failures, observed, ipMode } = view;
-  const problems = kept ? [] : [...refusals, ...failures];
+  const { service, member, refusals, failures, observed, ipMode } = view;
+  const kept = view.kept || refusals.some((refusal) => refusal.kept);
+  const problems = view.kept ? [] : [...refusals, ...failures];
   const ingress =
-    member !== undefined && (kept || servesSomething(member, refusals))
+    member !== undefined && (view.kept || servesSomething(member, refusals))
       ? ingressOf({ service, member, ipMode, addresses: observed?.addresses ?? [], problems })
       : [];
   const families = new Set(member?.families.map(({ family }) => family));
@@ -49,7 +50,7 @@ export function memberStatus(view: MemberView): MemberStatus {
     (address) => ingress.length > 0 && (address.kind === 'hostname' || families.has(address.family)),
   );
   const readiness = observed?.readiness.get(service.metadata.uid);
-  const answers = answersOf({ ...view, addresses, published: ingress.map(textOf), readiness });
+  const answers = answersOf({ ...view, kept, addresses, published: ingress.map(textOf), readiness });
   return { ingress, answers };
 }
 
@@ -58,7 +59,7 @@ function textOf({ ip, hostname = '' }: Ingress): string {
 }
 
 function servesSomething(member: Member, refusals: readonly Problem[]): boolean {
-  if (refusals.some(({ listener }) => listener === undefined)) return false;
+  if (refusals.some(({ listener, kept }) => listener === undefined && !kept)) return false;
   const refused = new Set(refusals.flatMap(({ listener }) => (listener ? listenerKey(listener) : [])));
   return member.listeners.some((listener) => !refused.has(listenerKey(listener)));
 }

@@ -2,18 +2,19 @@
 import { createHash } from 'node:crypto';
 import type { BallastError, ErrorCode } from '../errors.ts';
 import { ERRORS } from '../errors.ts';
+import type { Service } from '../kube/wire.ts';
 import type { DesiredResult } from '../loadbalancer/desired.ts';
+import { areHarmless } from '../loadbalancer/harmless.ts';
 import { listenerKey, type DesiredLoadBalancer, type Refusal } from '../loadbalancer/model.ts';
 import type { Problem } from '../loadbalancer/problem.ts';
 import type { Plan, Provider } from '../loadbalancer/provider.ts';
+import { addressesFieldOf } from '../loadbalancer/requested-addresses.ts';
 import type { StepFailure } from './apply.ts';
+import { wasServed } from './lastgood.ts';
 import type { MemberFailure } from './prepare.ts';
 
-/**
- * Refusals for which a working load balancer is not torn down: a mistyped annotation must not cost a Service its
- * address. (Bad source ranges are not among them: who may connect is then unknown, so nobody may.)
- */
-const HARMLESS: ReadonlySet<ErrorCode> = new Set(['InvalidAnnotation', 'GroupNotAllowed', 'NodePortMissing']);
+/** Why a request for an address is refused by a provider. */
+const ADDRESS_CODES: ReadonlySet<ErrorCode> = new Set(['AddressInUse', 'AddressNotInPool']);
 
 export interface Decision {
   readonly plan: Plan;
@@ -21,18 +22,63 @@ export interface Decision {
   readonly kept: boolean;
 }
 
-/** The plan, unless the load balancer is to be left alone. `members` are the UIDs of those who ask for it. */
+/** The plan, unless the load balancer is to be left alone. `members` are the Services that ask for it. */
 export function decide(
   provider: Provider,
   { desired, refusals }: DesiredResult,
-  members: ReadonlySet<string>,
+  members: readonly Service[],
   observed: unknown,
 ): Decision {
-  const refused = desired === undefined && refusals.length > 0 && refusals.every(({ code }) => HARMLESS.has(code));
-  if (refused && provider.holders(observed).some((uid) => members.has(uid))) {
+  const holders = new Set(provider.holders(observed));
+  const refused = desired === undefined && areHarmless(refusals);
+  if (refused && members.some(({ metadata }) => holders.has(metadata.uid))) {
     return { plan: { steps: [], refusals: [] }, kept: true };
   }
-  return { plan: provider.plan(desired, observed), kept: false };
+  const working = new Set(
+    members
+      .filter((service) => holders.has(service.metadata.uid) || wasServed(service, provider.name))
+      .map(({ metadata }) => metadata.uid),
+  );
+  const plan = planKeeping(provider, desired, working, observed);
+  return { plan: { ...plan, refusals: withFields(plan.refusals, members) }, kept: false };
+}
+
+/** The plan, in which those that work and ask for an address that they cannot have do without that request. */
+function planKeeping(
+  provider: Provider,
+  desired: DesiredLoadBalancer | undefined,
+  working: ReadonlySet<string>,
+  observed: unknown,
+): Plan {
+  const plan = provider.plan(desired, observed);
+  const impossible = plan.refusals.filter(
+    ({ member, code, listener }) => listener === undefined && ADDRESS_CODES.has(code) && working.has(member),
+  );
+  if (desired === undefined || impossible.length === 0) return plan;
+  const asking = new Set(impossible.map(({ member }) => member));
+  const modest = provider.plan(withoutRequests(desired, asking), observed);
+  const lost = new Set(modest.refusals.filter(({ listener }) => listener === undefined).map(({ member }) => member));
+  const kept = impossible.map((refusal) => (lost.has(refusal.member) ? refusal : { ...refusal, kept: true as const }));
+  return { steps: modest.steps, refusals: [...kept, ...modest.refusals] };
+}
+
+/** The same without the addresses that only these members ask for. */
+function withoutRequests(desired: DesiredLoadBalancer, uids: ReadonlySet<string>): DesiredLoadBalancer {
+  const members = desired.members.map((member) =>
+    uids.has(member.ref.uid) ? { ...member, requestedAddresses: [] } : member,
+  );
+  const asked = new Set(members.flatMap(({ requestedAddresses = [] }) => requestedAddresses));
+  return { ...desired, members, requestedAddresses: desired.requestedAddresses.filter((each) => asked.has(each)) };
+}
+
+/** A provider does not know by which field a Service asks for its address. */
+function withFields(refusals: readonly Refusal[], members: readonly Service[]): readonly Refusal[] {
+  return refusals.map((refusal) => {
+    if (refusal.field !== undefined || !ADDRESS_CODES.has(refusal.code)) return refusal;
+    const asking = members.find(({ metadata }) => metadata.uid === refusal.member);
+    const field = asking && addressesFieldOf(asking);
+    return field === undefined ? refusal : { ...refusal, field };
+  });
 }
 
 /** What concerns one member. */

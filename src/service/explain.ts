@@ -97,7 +97,9 @@ function explainRequest(service: Service, preview: Preview, refusals: readonly R
     ...(asked.length === 0 ? [yes('request', 'What it asks for makes sense.')] : []),
     ...asked.map(({ code, message }) => no('request', `${code}: ${message}`)),
     ...given.map(({ code, message }) => no('address', `${code}: ${message}`)),
-    ...(kept ? [info('request', 'Until the request is accepted, the load balancer stays as it was.')] : []),
+    ...(kept || whole.some((refusal) => refusal.kept)
+      ? [info('request', 'Until the request is accepted, the load balancer stays as it was.')]
+      : []),
     ...wanted.warnings
       .filter(({ member }) => member === service.metadata.uid)
       .map(({ message }) => info('annotations', message)),
@@ -163,7 +165,7 @@ function explainOutside(
   const addresses = (status?.addresses ?? []).map((address) => (address.kind === 'ip' ? address.ip : address.hostname));
   const readiness = status?.readiness.get(service.metadata.uid);
   const steps = plan.steps.map(({ summary }) => summary);
-  const refused = refusals.some(({ listener }) => listener === undefined);
+  const refused = refusals.some((refusal) => refusal.listener === undefined && !refusal.kept);
   const served = wanted.desired?.members.some(({ ref }) => ref.uid === service.metadata.uid) && !refused;
   return [
     ...(served && addresses.length > 0 ? [yes('address', `The load balancer has ${listed(addresses)}.`)] : []),

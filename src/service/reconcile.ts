@@ -1,20 +1,20 @@
 import { BallastError } from '../errors.ts';
 import type { Service } from '../kube/wire.ts';
-import { PROGRAMMED, currentCondition } from '../loadbalancer/conditions.ts';
-import { buildDesired, type DesiredResult } from '../loadbalancer/desired.ts';
+import { buildDesired, type DesiredInput, type DesiredResult } from '../loadbalancer/desired.ts';
 import { parseKey, type LoadBalancerKey } from '../loadbalancer/identity.ts';
 import { listenerKey, type DesiredLoadBalancer, type LoadBalancerId, type NodeSet } from '../loadbalancer/model.ts';
-import type { Plan, Provider, ProviderContext } from '../loadbalancer/provider.ts';
+import type { Provider, ProviderContext } from '../loadbalancer/provider.ts';
 import type { ReconcileContext } from '../runtime/controller.ts';
 import type { Result } from '../runtime/outcome.ts';
-import { DELETING, ENSURING, UPDATED, type Announcement } from './announce.ts';
+import { Announcer, uidsOf, waitingMembers, type Work } from './announcer.ts';
 import { applySteps, type Applied } from './apply.ts';
 import type { ServiceConfig } from './config.ts';
-import { decide, mayPass, problemsByMember, shapesOf, worstOf } from './decide.ts';
+import { decide, mayPass, problemsByMember, worstOf } from './decide.ts';
 import { failureOf } from './failure.ts';
 import { hasFinalizer } from './finalizers.ts';
 import { gather, type Gathered } from './gather.ts';
 import { Leavers } from './leavers.ts';
+import { LastGood } from './lastgood.ts';
 import type { Ledger } from './ledger.ts';
 import type { ServiceMetrics } from './metrics.ts';
 import { keyName, type EventSink, type Fence, type Stores } from './ports.ts';
@@ -52,16 +52,6 @@ export interface ReconcilerOptions {
 /** How often to look whether a load balancer that is being removed has gone; in milliseconds. */
 const GONE_POLL_MS = 5_000;
 
-/** What is remembered of a load balancer from one reconcile to the next; only events depend on it. */
-interface Memory {
-  /** What each member asked for. */
-  readonly shapes: ReadonlyMap<string, string>;
-  /** UIDs of the members of which it was told that their load balancer is being made. */
-  readonly ensuring: ReadonlySet<string>;
-  /** UIDs of the Services of which it was told that their load balancer is being deleted. */
-  readonly deleting: ReadonlySet<string>;
-}
-
 /** The Services that ask for a load balancer, made fit to be served. */
 interface Prepared {
   /** The newest states we know, of all that still exist. */
@@ -72,19 +62,11 @@ interface Prepared {
   readonly writes: number;
 }
 
-/** Everything that one reconcile knows before it acts. */
-interface Work {
-  readonly key: LoadBalancerKey;
-  readonly members: readonly Service[];
-  readonly leaving: readonly Service[];
-  readonly wanted: DesiredResult;
-  readonly plan: Plan;
-}
-
 /** How much is let pass when the desired state is built for something else than planning. */
 interface Strictness {
   readonly needsNodePorts?: false;
   readonly lenient?: true;
+  readonly lastGood?: DesiredInput['lastGood'];
 }
 
 /** Brings one load balancer of one provider to what its Services ask for: "Flow" in `docs/design.md`. */
@@ -92,13 +74,20 @@ export class Reconciler {
   readonly #options: ReconcilerOptions;
   readonly #statuses: StatusWriter;
   readonly #leavers: Leavers;
+  readonly #lastGood: LastGood;
   readonly #results = new ReconcileResults();
-  readonly #memories = new Map<LoadBalancerKey, Memory>();
+  readonly #announcer: Announcer;
 
   constructor(options: ReconcilerOptions) {
     this.#options = options;
     this.#statuses = new StatusWriter(options);
     this.#leavers = new Leavers(options);
+    this.#announcer = new Announcer(options.events, options.ledger);
+    this.#lastGood = new LastGood({
+      provider: options.provider.name,
+      ledger: options.ledger,
+      leniently: (id, service) => this.#desired(id, [service], { lenient: true }).desired?.members[0],
+    });
   }
 
   async reconcile(key: LoadBalancerKey, context: ReconcileContext): Promise<Result> {
@@ -118,22 +107,23 @@ export class Reconciler {
   }
 
   async #reconcile(key: LoadBalancerKey, { members, leaving }: Gathered, context: ReconcileContext): Promise<Result> {
-    const { provider, ledger, waiters } = this.#options;
+    const { provider, ledger, waiters, enqueue } = this.#options;
     const { signal } = context;
 
     // 2. Prepare
     const prepared = await this.#prepare(parseKey(key), members, context);
 
     // 3. Desired
-    const wanted = this.#desired(parseKey(key), prepared.servable);
+    const wanted = this.#wanted(key, prepared.servable);
 
     // 4. Observe
+    const since = waiters.now;
     const found = await this.#observeOrTell(key, prepared, wanted, context);
     const heldBefore = ledger.heldBy(key);
 
     // 5. Plan
-    const { plan, kept } = decide(provider, wanted, uidsOf(prepared.members), found);
-    waiters.note(key, plan.refusals);
+    const { plan, kept } = decide(provider, wanted, prepared.members, found);
+    if (waiters.note(key, plan.refusals, since)) enqueue(key);
 
     // 6. Apply
     const work = { key, members: prepared.members, leaving, wanted, plan };
@@ -179,9 +169,9 @@ export class Reconciler {
     const { provider, roster, ledger } = this.#options;
     const id = parseKey(key);
     const { members } = gather(key, roster, ledger);
-    const wanted = this.#desired(id, members);
+    const wanted = this.#wanted(key, members);
     const observed = await provider.observe(id, context);
-    const { plan, kept } = decide(provider, wanted, uidsOf(members), observed);
+    const { plan, kept } = decide(provider, wanted, members, observed);
     const served = kept ? this.#served(id, members, observed) : wanted.desired;
     return {
       key,
@@ -196,10 +186,16 @@ export class Reconciler {
     };
   }
 
+  /** What these Services ask for; those who work and ask nonsense go on with what they asked for before. */
+  #wanted(key: LoadBalancerKey, services: readonly Service[]): DesiredResult {
+    const id = parseKey(key);
+    return this.#desired(id, services, { lastGood: (service) => this.#lastGood.of(key, id, service) });
+  }
+
   /** What these Services ask for, by the stores. */
   #desired(id: LoadBalancerId, services: readonly Service[], strictness: Strictness = {}): DesiredResult {
     const { provider, stores, config, nodes } = this.#options;
-    const { needsNodePorts = provider.capabilities.needsNodePorts, lenient = false } = strictness;
+    const { needsNodePorts = provider.capabilities.needsNodePorts, lenient = false, lastGood } = strictness;
     return buildDesired({
       id,
       services,
@@ -209,6 +205,7 @@ export class Reconciler {
       addressGrants: config.addressGrants,
       endpointSlicesOf: (service) => stores.endpointSlices.byIndex('service', keyName(service)),
       lenient,
+      ...(lastGood && { lastGood }),
     });
   }
 
@@ -320,70 +317,23 @@ export class Reconciler {
   }
 
   async #apply(work: Work, { signal, log }: ReconcileContext): Promise<Applied> {
-    const { provider, ledger, fence, metrics } = this.#options;
+    const { provider, ledger, waiters, fence, metrics, enqueue } = this.#options;
     const { key, plan, wanted } = work;
-    let done: Applied = { applied: 0, failures: [] };
+    let done: Applied = { applied: 0, failures: [], freed: [] };
     if (plan.steps.length > 0) {
-      this.#announceBefore(work);
+      this.#announcer.before(work);
       ledger.expected(key, wanted.desired?.members.map(({ ref }) => ref.uid) ?? []);
       done = await applySteps(plan, { provider, context: { signal, log }, fence, metrics });
-      if (done.failures.length === 0) this.#announceUpdates(work);
+      for (const waiting of waiters.free(done.freed)) enqueue(waiting);
+      if (done.failures.length === 0) this.#announcer.updates(work);
     }
-    this.#remember(work);
+    this.#announcer.remember(work);
+    this.#lastGood.remember(key, wanted.desired, work.members);
     return done;
-  }
-
-  #announceBefore({ key, members, leaving, wanted }: Work): void {
-    const memory = this.#memories.get(key);
-    for (const service of waitingMembers(members, wanted)) {
-      if (!memory?.ensuring.has(service.metadata.uid)) this.#tell(service, ENSURING);
-    }
-    const held = this.#options.ledger.heldBy(key);
-    for (const service of leaving) {
-      const { uid } = service.metadata;
-      if (held.has(uid) && !memory?.deleting.has(uid)) this.#tell(service, DELETING);
-    }
-  }
-
-  /** Tells what was changed because a Service asked for something else than last time. */
-  #announceUpdates({ key, members, wanted }: Work): void {
-    const shapes = shapesOf(wanted.desired);
-    for (const service of members) {
-      const { uid } = service.metadata;
-      const before = this.#memories.get(key)?.shapes.get(uid);
-      const changed = before !== undefined && shapes.has(uid) && shapes.get(uid) !== before;
-      if (changed && currentCondition(service, PROGRAMMED)?.status === 'True') this.#tell(service, UPDATED);
-    }
-  }
-
-  #remember({ key, members, leaving, wanted, plan }: Work): void {
-    const shapes = shapesOf(wanted.desired);
-    const told = this.#memories.get(key)?.ensuring;
-    const ensuring = uidsOf(
-      waitingMembers(members, wanted).filter(({ metadata }) => plan.steps.length > 0 || told?.has(metadata.uid)),
-    );
-    if (shapes.size + leaving.length === 0) this.#memories.delete(key);
-    else this.#memories.set(key, { shapes, ensuring, deleting: uidsOf(leaving) });
-  }
-
-  #tell(service: Service, { type, reason, message }: Announcement): void {
-    this.#options.events.record(service, type, reason, message);
   }
 
   /** Something may have been let go of that others wait for. Steps that failed let go of nothing. */
   #wakeWaiters(key: LoadBalancerKey): void {
     for (const waiting of this.#options.waiters.others(key)) this.#options.wake(waiting);
   }
-}
-
-/** The members that are to be served and are not yet. */
-function waitingMembers(members: readonly Service[], { desired }: DesiredResult): readonly Service[] {
-  const served = new Set(desired?.members.map(({ ref }) => ref.uid));
-  return members.filter(
-    (service) => served.has(service.metadata.uid) && currentCondition(service, PROGRAMMED)?.status !== 'True',
-  );
-}
-
-function uidsOf(services: readonly Service[]): ReadonlySet<string> {
-  return new Set(services.map(({ metadata }) => metadata.uid));
 }

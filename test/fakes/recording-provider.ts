@@ -292,8 +292,8 @@ export function chooseAddresses(
   const key = keyOf(desired.id);
   const addresses: { address: string; family: IpFamily }[] = [];
   const refusals: Refusal[] = [];
-  const refuse = (code: Refusal['code'], message: string, members: readonly Member[]): void => {
-    for (const member of members) refusals.push({ member: member.ref.uid, code, message });
+  const refuse = (code: Refusal['code'], message: string, waitsFor: string, members: readonly Member[]): void => {
+    for (const member of members) refusals.push({ member: member.ref.uid, code, message, waitsFor: [waitsFor] });
   };
   for (const family of ['IPv4', 'IPv6'] as const) {
     const wanting = desired.members.filter(({ families }) => families.some((each) => each.family === family));
@@ -308,7 +308,7 @@ export function chooseAddresses(
       const [code, why] = known
         ? (['AddressInUse', 'belongs to another load balancer'] as const)
         : (['AddressNotInPool', 'is none of the addresses to give'] as const);
-      refuse(code, `${requested} ${why}; ask for another or none.`, asking);
+      refuse(code, `${requested} ${why}; ask for another or none.`, requested, asking);
       requested = undefined;
     }
     const left = wanting.filter(({ ref }) => !refusals.some(({ member }) => member === ref.uid));
@@ -320,7 +320,12 @@ export function chooseAddresses(
     if (address !== undefined) addresses.push({ address, family });
     else {
       const needing = left.filter(({ families }) => families.some((each) => each.family === family && each.required));
-      refuse('AddressPoolExhausted', `No ${family} address is free; delete a Service or add addresses.`, needing);
+      refuse(
+        'AddressPoolExhausted',
+        `No ${family} address is free; delete a Service or add addresses.`,
+        family,
+        needing,
+      );
     }
   }
   return { addresses, refusals };
@@ -333,7 +338,8 @@ function takeAddress(id: LoadBalancerId, address: WorldAddress): RecordingStep {
 
 function giveBack(id: LoadBalancerId, address: string): RecordingStep {
   const summary = `give ${address} of ${memberName(id)} back`;
-  return { kind: 'give-address-back', id, address, summary, impact: 'breaks' };
+  const frees = [address, parseIp(address)?.family ?? ''];
+  return { kind: 'give-address-back', id, address, summary, impact: 'breaks', frees };
 }
 
 function putListener(id: LoadBalancerId, content: WorldListener): RecordingStep {

@@ -164,8 +164,8 @@ describe('whatever happens', () => {
           const held = state.hold?.missing ?? [];
           expect(state.nodes).toEqual(nodeSetOf([...eligible.nodes, ...held]));
           expect(names(before)).toEqual(expect.arrayContaining(held.map(({ name }) => name)));
-          if (state.hold) expect(state.hold.endsAtMs - now).toBeGreaterThan(0);
-          if (state.hold) expect(state.hold.endsAtMs - now).toBeLessThanOrEqual(RULES.holdMs);
+          const leftMs = state.hold ? state.hold.endsAtMs - now : 1;
+          expect(leftMs > 0 && leftMs <= RULES.holdMs).toBe(true);
           expect(state.nodes.nodes.length > 0 || before.nodes.nodes.length === 0 || before.hold !== undefined).toBe(
             true,
           );

@@ -65,6 +65,61 @@ describe('load balancers that wait for what others hold', () => {
     expect(attempts() - before).toBeLessThan(5);
   });
 
+  it('have what they wait for as soon as it is free, however long they have failed', async () => {
+    const { rig, attempts } = await twoFailing(taken);
+    // Their next tries are minutes away.
+    await rig.settle(200_000);
+    const before = attempts();
+    rig.api.delete('default/holder');
+    await rig.settle();
+    expect(rig.world.reachable()).toContain('192.0.2.1:25/TCP');
+    expect(attempts() - before).toBeLessThanOrEqual(4);
+  });
+
+  it('have it also when it was let go while they looked', async () => {
+    created = 0;
+    const rig = await startRig();
+    rig.api.create(named('holder', [80]));
+    await rig.settle();
+    // The late one has seen the address taken, and goes on only when it has been given back.
+    const observe = rig.provider.observe.bind(rig.provider);
+    const seen = Promise.withResolvers<void>();
+    const goOn = Promise.withResolvers<void>();
+    rig.provider.observe = async (id, context) => {
+      const observed = await observe(id, context);
+      if (id.name !== 'late') return observed;
+      seen.resolve();
+      await goOn.promise;
+      return observed;
+    };
+    rig.api.create(named('late', [81], { 'ballast.dev/addresses': '192.0.2.1' }));
+    await rig.settle();
+    await seen.promise;
+    rig.api.delete('default/holder');
+    await rig.settle();
+    expect(rig.api.get('default/holder')).toBeUndefined();
+    goOn.resolve();
+    await rig.settle();
+    expect(rig.world.reachable()).toEqual(['192.0.2.1:81/TCP']);
+  });
+
+  it('have it also when looking again fails for the one that let it go', async () => {
+    created = 0;
+    const rig = await startRig();
+    rig.api.create(named('holder', [80]));
+    rig.api.create(named('late', [81], { 'ballast.dev/addresses': '192.0.2.1' }));
+    await rig.settle();
+    let looks = 0;
+    const observe = rig.provider.observe.bind(rig.provider);
+    rig.provider.observe = (id, context) => {
+      if (id.name !== 'holder' || ++looks !== 2) return observe(id, context);
+      return Promise.reject(new BallastError('ApiUnavailable', 'The cloud is away.'));
+    };
+    rig.api.delete('default/holder');
+    await rig.settle();
+    expect(rig.world.reachable()).toEqual(['192.0.2.1:81/TCP']);
+  });
+
   it('find what was let go at the next try of their own', async () => {
     const { rig } = await twoFailing(taken);
     rig.api.delete('default/holder');

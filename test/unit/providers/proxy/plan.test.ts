@@ -153,6 +153,21 @@ describe('planning', () => {
     expect(model.reconcile(second, second.id).refusals).toEqual([]);
   });
 
+  it('says what a refusal waits for in the words in which steps say what they free', () => {
+    for (const addresses of [['192.0.2.1'], ['192.0.2.1-192.0.2.2']]) {
+      const model = new PlanModel({ 'proxy-addresses': addresses });
+      for (const name of ['a', 'b']) model.reconcile(named(name), serviceId(name));
+      // One waits for the port, or for any address; another for that very address.
+      const waiting = [named('c'), named('d', { requestedAddresses: ['192.0.2.1'] })];
+      const things = waiting.flatMap((desired) =>
+        model.plan(desired, desired.id).refusals.flatMap(({ waitsFor = [] }) => waitsFor),
+      );
+      const freed = model.plan(undefined, serviceId('a')).steps.flatMap(({ frees = [] }) => frees);
+      expect(things).toHaveLength(2);
+      expect(freed).toEqual(expect.arrayContaining(things));
+    }
+  });
+
   it('keeps what is held when the pool has become larger or the address was shared before', () => {
     const model = new PlanModel({ 'proxy-addresses': ['192.0.2.1-192.0.2.9'] });
     for (const name of ['a', 'b']) model.claims.restore(keyOf(serviceId(name)), '192.0.2.5');
