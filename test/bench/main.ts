@@ -15,11 +15,12 @@ import type { Scenario } from './scenario.ts';
 import { scale } from './scale.ts';
 import { services } from './services.ts';
 import { start } from './start.ts';
+import { proxy } from './proxy.ts';
 import { processorName } from './subject.ts';
 
 const HELP = `npm run bench [-- SCENARIO… options]
 
-Scenarios: services churn scale start; all when none is named.
+Scenarios: services churn scale start proxy; all when none is named.
 
   --runs N             runs of each scenario; the table shows the median and the least (default 1)
   --check              exit code 1 when a target is missed
@@ -30,7 +31,7 @@ Scenarios: services churn scale start; all when none is named.
   --help               this text
 `;
 
-const SCENARIOS: Readonly<Record<string, Scenario>> = { services, churn, scale, start };
+const SCENARIOS: Readonly<Record<string, Scenario>> = { services, churn, scale, start, proxy };
 
 /** Of the large cluster. */
 const NODES = 5_000;

@@ -7,7 +7,7 @@ import { run } from './run.ts';
 import { programFolders } from './system-path.ts';
 
 /** Something of the operating system that the lab uses, and the Debian package that has it. */
-interface Needed {
+export interface Needed {
   readonly package: string;
   /** Programs looked for in PATH and in the system folders; a path with a slash is looked for as it stands. */
   readonly programs: readonly string[];
@@ -45,16 +45,19 @@ const APT_TIMEOUT_MS = 300_000;
 export interface PackageOptions {
   readonly progress: ProgressLine;
   readonly signal?: AbortSignal | undefined;
-  /** Whether something has to be built. */
-  readonly build: boolean;
+}
+
+/** What a lab needs to run; with `build`, also what it needs to build its programs. */
+export function labPackages({ build }: { readonly build: boolean }): readonly Needed[] {
+  return build ? [...RUNTIME, ...BUILD] : RUNTIME;
 }
 
 /**
  * Installs with apt-get what is missing of the operating system, and says so. Where there is no apt-get, an error
  * names the Debian packages, whose names other systems' resemble.
  */
-export async function ensurePackages({ progress, signal, build }: PackageOptions): Promise<void> {
-  const missing = await missingPackages(build);
+export async function ensurePackages(needed: readonly Needed[], { progress, signal }: PackageOptions): Promise<void> {
+  const missing = await missingPackages(needed);
   if (missing.length === 0) return;
   const names = missing.join(' ');
   if (!(await findProgram('apt-get'))) {
@@ -68,11 +71,9 @@ export async function ensurePackages({ progress, signal, build }: PackageOptions
 }
 
 /** The Debian packages whose programs this machine lacks. */
-async function missingPackages(build: boolean): Promise<readonly string[]> {
+async function missingPackages(needed: readonly Needed[]): Promise<readonly string[]> {
   const missing: string[] = [];
-  for (const needed of build ? [...RUNTIME, ...BUILD] : RUNTIME) {
-    if (!(await isThere(needed))) missing.push(needed.package);
-  }
+  for (const each of needed) if (!(await isThere(each))) missing.push(each.package);
   return missing;
 }
 

@@ -5,7 +5,7 @@ import { type BinarySpec, thisPlatform } from '../control-plane/binary-spec.ts';
 import { formatSeconds, type ProgressLine } from '../control-plane/progress.ts';
 import { C_BINARIES, LAB_BINARIES } from './binaries.ts';
 import { buildLabImages } from './lab-images.ts';
-import { ensurePackages } from './packages.ts';
+import { ensurePackages, labPackages } from './packages.ts';
 import { requireKernel, requireRootOnLinux } from './requirements.ts';
 
 /** What has to be there before a lab can start. */
@@ -33,7 +33,7 @@ export async function provide({ progress, signal, verbose = false }: ProvideOpti
   };
   requireRootOnLinux();
   const build = !(await areCached(C_BINARIES));
-  await step('Packages of the operating system', () => ensurePackages({ progress, signal, build }));
+  await step('Packages of the operating system', () => ensurePackages(labPackages({ build }), { progress, signal }));
   await step('What this kernel allows', () => requireKernel());
   const binaries = await step(`${LAB_BINARIES.length} programs`, () =>
     resolveBinaries(LAB_BINARIES, { progress, ...(signal && { signal }) }),
