@@ -11,6 +11,72 @@ import { startReplica } from './replica.ts';
 
 const cluster = useCluster();
 
+/** Refuses everything from now on, also what streams, for as long as `meanwhile` takes; gives what was refused. */
+async function whileRefusing(
+  proxy: FaultProxy,
+  fault: ReturnType<typeof refusal>,
+  meanwhile: () => Promise<void>,
+): Promise<readonly Exchange[]> {
+  const { length: seen } = proxy.exchanges;
+  const mend = proxy.use(always(() => true, fault));
+  proxy.cutAll();
+  await meanwhile();
+  mend();
+  return proxy.exchanges.slice(seen);
+}
+
+describe.concurrent('half a minute of errors', () => {
+  it('ends no traffic, is no reason to hurry, and leaves nothing undone', async () => {
+    const { proxy, kubeconfigPath } = await proxyApiServer(cluster.plane);
+    const lease = ['--leader-elect', 'true', '--leader-elect-name', 'half-a-minute'];
+    const flags = ['--kubeconfig', kubeconfigPath, '--proxy-addresses', newPool(), ...lease];
+    const controller = await startController(cluster, { flags });
+    const namespace = await cluster.namespace('faults');
+    await namespace.create('before');
+    await namespace.create('leaving');
+    const [address = ''] = addresses(await namespace.untilProgrammed('before'));
+    await namespace.untilProgrammed('leaving');
+    const refused = await whileRefusing(proxy, refusal(500), async () => {
+      await namespace.create('meanwhile');
+      await namespace.delete('leaving');
+      await stays(async () => expect(await openAt(address)).toEqual(['80/TCP']), 30_000);
+    });
+    expect(refused.length).toBeGreaterThan(10);
+    // The Lease is asked for every two seconds; the rest waits longer and longer.
+    expect(refused.length).toBeLessThan(75);
+    await namespace.until('meanwhile', 'Programmed to be True', isProgrammed, 60_000);
+    await namespace.untilGone('leaving');
+    expect(addresses(await namespace.get('before'))).toEqual([address]);
+    expect(await openAt(address)).toEqual(['80/TCP']);
+    for (const name of ['before', 'meanwhile']) await namespace.delete(name);
+    for (const name of ['before', 'meanwhile']) await namespace.untilGone(name);
+    expect(await controller.terminate()).toEqual({ code: 0, signal: null });
+    await proxy.close();
+  });
+});
+
+describe.concurrent('a server that asks for patience', () => {
+  it('is asked again no sooner than it said', async () => {
+    await using replica = await startReplica(cluster);
+    const { proxy } = replica;
+    await replica.createServed('before');
+    const names = Array.from({ length: 8 }, (_, index) => `web-${index}`);
+    for (const name of names) await replica.create(name);
+    const refused = await whileRefusing(proxy, refusal(429, { retryAfterSeconds: 2 }), async () => {
+      for (const name of names) await replica.namespace.patch(name, { metadata: { annotations: { touched: 'yes' } } });
+      await sleep(5_500);
+    });
+    const byTarget = Map.groupBy(refused, ({ method, path }) => `${method} ${path.split('?')[0]}`);
+    const pauses = [...byTarget.values()].flatMap((all) =>
+      all.slice(1).map(({ at }, index) => at - (all[index]?.at ?? 0)),
+    );
+    expect(pauses.length).toBeGreaterThan(0);
+    // A timer may fire a little early by this clock.
+    expect(Math.min(...pauses)).toBeGreaterThan(1_990);
+    expect(await replica.settle('before', ...names)).toEqual([]);
+  });
+});
+
 /** Characters of two, three and four bytes, as a user may write them. */
 const TEXT = 'grüße – 🚢';
 
@@ -108,72 +174,6 @@ describe.concurrent('a list', () => {
     proxy.use(firstTimes(2, ({ path }) => path.includes('limit=500'), fault));
     await first.createServed('web');
     expect(await first.settle('web')).toEqual([]);
-  });
-});
-
-/** Refuses everything from now on, also what streams, for as long as `meanwhile` takes; gives what was refused. */
-async function whileRefusing(
-  proxy: FaultProxy,
-  fault: ReturnType<typeof refusal>,
-  meanwhile: () => Promise<void>,
-): Promise<readonly Exchange[]> {
-  const { length: seen } = proxy.exchanges;
-  const mend = proxy.use(always(() => true, fault));
-  proxy.cutAll();
-  await meanwhile();
-  mend();
-  return proxy.exchanges.slice(seen);
-}
-
-describe.concurrent('half a minute of errors', () => {
-  it('ends no traffic, is no reason to hurry, and leaves nothing undone', async () => {
-    const { proxy, kubeconfigPath } = await proxyApiServer(cluster.plane);
-    const lease = ['--leader-elect', 'true', '--leader-elect-name', 'half-a-minute'];
-    const flags = ['--kubeconfig', kubeconfigPath, '--proxy-addresses', newPool(), ...lease];
-    const controller = await startController(cluster, { flags });
-    const namespace = await cluster.namespace('faults');
-    await namespace.create('before');
-    await namespace.create('leaving');
-    const [address = ''] = addresses(await namespace.untilProgrammed('before'));
-    await namespace.untilProgrammed('leaving');
-    const refused = await whileRefusing(proxy, refusal(500), async () => {
-      await namespace.create('meanwhile');
-      await namespace.delete('leaving');
-      await stays(async () => expect(await openAt(address)).toEqual(['80/TCP']), 30_000);
-    });
-    expect(refused.length).toBeGreaterThan(10);
-    // The Lease is asked for every two seconds; the rest waits longer and longer.
-    expect(refused.length).toBeLessThan(75);
-    await namespace.until('meanwhile', 'Programmed to be True', isProgrammed, 60_000);
-    await namespace.untilGone('leaving');
-    expect(addresses(await namespace.get('before'))).toEqual([address]);
-    expect(await openAt(address)).toEqual(['80/TCP']);
-    for (const name of ['before', 'meanwhile']) await namespace.delete(name);
-    for (const name of ['before', 'meanwhile']) await namespace.untilGone(name);
-    expect(await controller.terminate()).toEqual({ code: 0, signal: null });
-    await proxy.close();
-  });
-});
-
-describe.concurrent('a server that asks for patience', () => {
-  it('is asked again no sooner than it said', async () => {
-    await using replica = await startReplica(cluster);
-    const { proxy } = replica;
-    await replica.createServed('before');
-    const names = Array.from({ length: 8 }, (_, index) => `web-${index}`);
-    for (const name of names) await replica.create(name);
-    const refused = await whileRefusing(proxy, refusal(429, { retryAfterSeconds: 3 }), async () => {
-      for (const name of names) await replica.namespace.patch(name, { metadata: { annotations: { touched: 'yes' } } });
-      await sleep(8_000);
-    });
-    const byTarget = Map.groupBy(refused, ({ method, path }) => `${method} ${path.split('?')[0]}`);
-    const pauses = [...byTarget.values()].flatMap((all) =>
-      all.slice(1).map(({ at }, index) => at - (all[index]?.at ?? 0)),
-    );
-    expect(pauses.length).toBeGreaterThan(0);
-    // A timer may fire a little early by this clock.
-    expect(Math.min(...pauses)).toBeGreaterThan(2_990);
-    expect(await replica.settle('before', ...names)).toEqual([]);
   });
 });
 
