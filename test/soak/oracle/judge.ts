@@ -1,0 +1,289 @@
+/**
+ * Says what is wrong with a world that has come to rest. The rules are those of the documentation (`docs/reference.md`,
+ * `docs/design.md`, `docs/proxy.md`), in code of the soak's own. Where several outcomes are right (which free address,
+ * which of two Services has a port of a shared address) the outcome is taken from the world, and only has to agree
+ * with everything else.
+ */
+import type { Service } from '#src/kube/wire';
+import { groupsOf, type Candidate, type Group } from './groups.ts';
+import { eligibleNodes, nodesFor } from './nodes.ts';
+import { familyOf, isOurs, requestOf, type Request, type RequestedPort } from './request.ts';
+import { checkForsaken, checkMember, checkPresence, conditionOf, ingressOf, shownAddresses } from './statements.ts';
+import type { ExpectedSocket, Remembered, Verdict, World } from './world.ts';
+
+/** A member of a load balancer with what it has got. */
+export interface Outcome {
+  readonly request: Request;
+  /** In the order of its families; empty when it is not served. */
+  readonly addresses: readonly string[];
+  readonly ports: readonly RequestedPort[];
+  /** Error codes of its ports: `80/TCP` → code. */
+  readonly portErrors: ReadonlyMap<string, string>;
+  /** Codes for which it is refused as a whole. */
+  readonly refusals: readonly string[];
+  /** Whether its own request is at fault. */
+  readonly isInput: boolean;
+  /** Refused, but served as before all the same. */
+  readonly kept: boolean;
+}
+
+/** Asked again and again until it has no complaint. `before` is what the last round left, `touched` who changed since. */
+export function judge(world: World, before: readonly Remembered[], touched: ReadonlySet<string>): Verdict {
+  const present = world.services.filter(({ metadata }) => metadata.deletionTimestamp === undefined);
+  const requests = present.filter(isOurs).map((service) => requestOf(service, world.mayAskFor));
+  const groups = groupsOf(requests);
+  const complaints: string[] = [...checkPresence(world)];
+  for (const service of present.filter((each) => !isOurs(each))) complaints.push(...checkForsaken(service, world));
+
+  const holders = holdersOf(groups, world);
+  for (const [address, keys] of holders) {
+    if (keys.size > 1) complaints.push(`${address} is shown by several load balancers: ${[...keys].join(', ')}.`);
+  }
+  const placed = groups.flatMap((group) => placeGroup(group, holders, world, complaints));
+  const outcomes = settleSharedPorts(placed, complaints);
+
+  const eligible = eligibleNodes(world.nodes);
+  const sockets = outcomes.flatMap((outcome) => socketsOf(outcome, world, eligible));
+  for (const outcome of outcomes) complaints.push(...checkMember(outcome, world, eligible));
+  complaints.push(...checkSockets(sockets, outcomes, world));
+  const loadBalancers = rememberAll(outcomes, sockets);
+  if (world.loadBalancers !== loadBalancers.length) {
+    const keys = loadBalancers.map(({ key }) => key).join(', ');
+    complaints.push(
+      `The leader counts ${world.loadBalancers} load balancers; there must be ${loadBalancers.length}: ${keys}.`,
+    );
+  }
+  complaints.push(...world.plans.map((plan) => `The leader would still do something: ${plan}`));
+  complaints.push(...checkStability(before, loadBalancers, groups, touched));
+  return { complaints, sockets, loadBalancers };
+}
+
+/** Which load balancers show an address of which each has its own. */
+function holdersOf(groups: readonly Group[], world: World): ReadonlyMap<string, ReadonlySet<string>> {
+  const holders = new Map<string, Set<string>>();
+  for (const { key, candidates, refused } of groups) {
+    for (const { request } of [...candidates, ...refused]) {
+      for (const address of shownAddresses(request.service)) {
+        if (familyOf(address) === 'IPv6' || !world.pool.includes(address)) continue;
+        holders.set(address, (holders.get(address) ?? new Set()).add(key));
+      }
+    }
+  }
+  return holders;
+}
+
+type Holders = ReturnType<typeof holdersOf>;
+
+/** Stands for the address that it must have and does not show: there are some, and it does not matter which. */
+const ANY = 'an address that is free';
+
+/** What each member gets as far as addresses go. */
+function placeGroup(group: Group, holders: Holders, world: World, complaints: string[]): readonly Outcome[] {
+  const outcomes = group.refused.map(({ request, codes, input }): Outcome => {
+    const addresses = codes.some((code) => HARMLESS.has(code)) ? heldAddresses(request, world) : [];
+    const base = { request, ports: [], portErrors: errorsOf(request, []), refusals: codes, isInput: input };
+    return { ...base, addresses, kept: addresses.length > 0 };
+  });
+  const [ipv4, ...more] = [...holders].filter(([, keys]) => keys.has(group.key)).map(([address]) => address);
+  if (more.length > 0) complaints.push(`${group.key} shows several addresses: ${[ipv4, ...more].join(', ')}.`);
+  const isHeldByAnother = (address: string): boolean =>
+    [...(holders.get(address) ?? [])].some((key) => key !== group.key);
+  const granted = group.addresses.find(
+    (wanted) => familyOf(wanted) === 'IPv4' && world.pool.includes(wanted) && !isHeldByAnother(wanted),
+  );
+  const shared = world.pool.find((address) => familyOf(address) === 'IPv6');
+  const isFull = world.pool.every((address) => familyOf(address) === 'IPv6' || isHeldByAnother(address));
+
+  const refusals = new Map(group.candidates.map((each) => [each, refusalOf(each, group, world, isHeldByAnother)]));
+  const keeps =
+    outcomes.some(({ kept }) => kept) ||
+    group.candidates.some((each) => refusals.get(each) && heldAddresses(each.request, world).length > 0);
+  // What somebody goes on with who asks nonsense may come before what others ask for.
+  const own = (keeps ? undefined : granted) ?? ipv4 ?? (isFull ? undefined : ANY);
+
+  for (const candidate of group.candidates) {
+    const { request } = candidate;
+    const refusal = refusals.get(candidate);
+    const base = { request, ports: candidate.ports, portErrors: errorsOf(request, candidate.lost) };
+    if (refusal) {
+      const addresses = heldAddresses(request, world);
+      outcomes.push({ ...base, ...refusal, addresses, kept: addresses.length > 0 });
+      continue;
+    }
+    const places = request.families.map(({ family, required }) => ({
+      required,
+      address: family === 'IPv4' ? own : shared,
+    }));
+    const lacking = places.filter(({ address }) => address === undefined);
+    const lacks = lacking.some(({ required }) => required) || lacking.length === places.length;
+    const addresses = lacks ? [] : places.flatMap(({ address }) => address ?? []);
+    outcomes.push({ ...base, addresses, refusals: lacks ? ['AddressPoolExhausted'] : [], isInput: false, kept: false });
+  }
+  return keeps ? outcomes.map(withConflictsAsSaid) : outcomes;
+}
+
+/** Mistakes for which those who work go on as before, and the others get nothing. */
+const HARMLESS: ReadonlySet<string> = new Set(['InvalidAnnotation', 'GroupNotAllowed', 'AddressNotAllowed']);
+
+function heldAddresses({ service }: Request, { pool }: World): readonly string[] {
+  return shownAddresses(service).filter((address) => pool.includes(address));
+}
+
+/** Why the candidate cannot have the address that it asks for; undefined when it can, or asks for none. */
+function refusalOf(
+  { request }: Candidate,
+  group: Group,
+  world: World,
+  isHeldByAnother: (address: string) => boolean,
+): Pick<Outcome, 'refusals' | 'isInput'> | undefined {
+  for (const wanted of group.addresses.filter((each) => request.addresses.includes(each))) {
+    if (!world.pool.includes(wanted)) return { refusals: ['AddressNotInPool'], isInput: true };
+    if (familyOf(wanted) === 'IPv4' && isHeldByAnother(wanted)) return { refusals: ['AddressInUse'], isInput: false };
+  }
+  return undefined;
+}
+
+/** What somebody goes on with who asks nonsense is not known, so the others' word is taken for what they lost to it. */
+function withConflictsAsSaid(outcome: Outcome): Outcome {
+  if (outcome.kept || outcome.addresses.length === 0) return outcome;
+  const said = outcome.ports.filter(({ key }) => saysLost(outcome.request.service, key)).map(({ key }) => key);
+  return said.length === 0 ? outcome : without(outcome, said);
+}
+
+/** The outcome once these ports are somebody else's. */
+function without(outcome: Outcome, keys: readonly string[]): Outcome {
+  const ports = outcome.ports.filter(({ key }) => !keys.includes(key));
+  const portErrors = new Map([...outcome.portErrors, ...keys.map((key) => [key, 'PortConflict'] as const)]);
+  const isInput = ports.length === 0 && outcome.request.unsupported.length > 0;
+  const refusals = ports.length > 0 ? [] : isInput ? ['UnsupportedProtocol'] : ['PortConflict'];
+  return { ...outcome, ports, portErrors, refusals, isInput, addresses: ports.length === 0 ? [] : outcome.addresses };
+}
+
+function errorsOf({ unsupported }: Request, lost: readonly string[]): ReadonlyMap<string, string> {
+  return new Map([
+    ...unsupported.map((key) => [key, 'UnsupportedProtocol'] as const),
+    ...lost.map((key) => [key, 'PortConflict'] as const),
+  ]);
+}
+
+/** The IPv6 address is one for all: whoever has a port of it keeps it, and one of those who want it must have it. */
+function settleSharedPorts(outcomes: readonly Outcome[], complaints: string[]): readonly Outcome[] {
+  const claims = outcomes
+    .filter(({ addresses, kept }) => !kept && addresses.some((address) => familyOf(address) === 'IPv6'))
+    .flatMap((outcome) => outcome.ports.map((port) => ({ outcome, port })));
+  const lost = new Map<Outcome, string[]>();
+  for (const [key, claimants] of Map.groupBy(claims, ({ port }) => port.key)) {
+    const losers = claimants.filter(({ outcome }) => saysLost(outcome.request.service, key));
+    if (losers.length < claimants.length - 1) {
+      const names = claimants.map(({ outcome }) => outcome.request.name).join(', ');
+      complaints.push(`Only one may have ${key} of the shared address, and the others must say so: ${names}.`);
+    }
+    // What somebody goes on with who asks nonsense may be any port.
+    const keptHolds = outcomes.some(
+      ({ kept, addresses }) => kept && addresses.some((each) => familyOf(each) === 'IPv6'),
+    );
+    if (losers.length === claimants.length && !keptHolds) {
+      const names = claimants.map(({ outcome }) => outcome.request.name).join(', ');
+      complaints.push(`Nobody has ${key} of the shared address, though it is free: ${names}.`);
+    }
+    for (const { outcome } of losers) lost.set(outcome, [...(lost.get(outcome) ?? []), key]);
+  }
+  return outcomes.map((outcome) => {
+    const gone = lost.get(outcome);
+    return gone ? without(outcome, gone) : outcome;
+  });
+}
+
+/** Whether the Service's status says that somebody else has this port of its address. */
+function saysLost(service: Service, key: string): boolean {
+  const entries = ingressOf(service);
+  if (entries.length === 0) return (conditionOf(service, 'Programmed')?.message ?? '').includes(key);
+  return entries.some(({ ports }) =>
+    ports?.some(({ port, protocol, error }) => `${port}/${protocol}` === key && error === 'ballast.dev/PortConflict'),
+  );
+}
+
+function hostOf(address: string): string {
+  return address.includes(':') ? `[${address}]` : address;
+}
+
+function socketsOf(outcome: Outcome, world: World, eligible: ReadonlyMap<string, string>): readonly ExpectedSocket[] {
+  if (outcome.kept) return [];
+  const { request, addresses, ports } = outcome;
+  const { service } = request;
+  const nodes = nodesFor(service, eligible, world.slices);
+  const ranges = service.spec?.loadBalancerSourceRanges ?? [];
+  return addresses.flatMap((address) =>
+    ports.map(({ key, port, protocol, nodePort }) => ({
+      socket: `${hostOf(address)}:${key}`,
+      address,
+      port,
+      protocol,
+      service: request.name,
+      nodePort,
+      nodes,
+      ranges,
+    })),
+  );
+}
+
+/** Exactly what must be open is open, in the process that leads and nowhere else. */
+function checkSockets(
+  expected: readonly ExpectedSocket[],
+  outcomes: readonly Outcome[],
+  { sockets, followerSockets }: World,
+): readonly string[] {
+  const names = new Set(expected.map(({ socket }) => socket));
+  // What is served as before may have any port on the addresses it shows.
+  const loose = outcomes.filter(({ kept }) => kept).flatMap(({ addresses }) => addresses);
+  const isAt = (address: string, socket: string): boolean => socket.startsWith(`${hostOf(address)}:`);
+  return [
+    ...[...names].filter((name) => !sockets.includes(name)).map((name) => `Nothing listens on ${name}.`),
+    ...sockets
+      .filter((name) => !names.has(name) && !loose.some((address) => isAt(address, name)))
+      .map((name) => `${name} is open, though nobody asks for it.`),
+    ...loose
+      .filter((address) => !sockets.some((name) => isAt(address, name)))
+      .map((address) => `${address} is shown, though nothing listens there.`),
+    ...followerSockets.map((name) => `${name} is open in the process that does not lead.`),
+  ];
+}
+
+function rememberAll(outcomes: readonly Outcome[], sockets: readonly ExpectedSocket[]): readonly Remembered[] {
+  const served = outcomes.filter(({ addresses }) => addresses.length > 0);
+  const isSettled = (key: string): boolean => outcomes.every(({ kept, request }) => !kept || request.key !== key);
+  return [...Map.groupBy(served, ({ request }) => request.key)].map(([key, own]) => {
+    const names = new Set(own.map(({ request }) => request.name));
+    return {
+      key,
+      isSettled: isSettled(key),
+      members: outcomes.filter(({ request }) => request.key === key).map(({ request }) => request.name),
+      addresses: [...new Set(own.flatMap(({ addresses }) => addresses))].toSorted(),
+      sockets: sockets.filter(({ service }) => names.has(service)).map(({ socket }) => socket),
+    };
+  });
+}
+
+/** Whoever asks for the same as before has the same as before, whatever happened to others and to the controllers. */
+function checkStability(
+  before: readonly Remembered[],
+  now: readonly Remembered[],
+  groups: readonly Group[],
+  touched: ReadonlySet<string>,
+): readonly string[] {
+  return before
+    .filter(({ isSettled }) => isSettled)
+    .flatMap((old) => {
+      const group = groups.find(({ key }) => key === old.key);
+      const asking = [...(group?.candidates ?? []), ...(group?.refused ?? [])].map(({ request }) => request.name);
+      if ([...old.members, ...asking].some((name) => touched.has(name))) return [];
+      const current = now.find(({ key }) => key === old.key);
+      const lost = [
+        ...old.addresses.filter((address) => !current?.addresses.includes(address)),
+        ...old.sockets.filter((socket) => !current?.sockets.includes(socket)),
+      ];
+      return lost.length === 0
+        ? []
+        : [`${old.key} has lost ${lost.join(', ')}, though nobody has changed anything about it.`];
+    });
+}

@@ -1,0 +1,153 @@
+/** What a Service must say of itself: existence, finalizers, addresses, conditions. */
+import type { Condition, Service } from '#src/kube/wire';
+import { FOREIGN_ADDRESS, FOREIGN_CONDITION, FOREIGN_FINALIZER } from '../site.ts';
+import { nodesFor } from './nodes.ts';
+import { nameOf } from './request.ts';
+import type { Outcome } from './judge.ts';
+import type { World } from './world.ts';
+
+const OURS = 'ballast.dev/proxy';
+const UPSTREAM = 'service.kubernetes.io/load-balancer-cleanup';
+const PREFIX = 'ballast.dev/';
+
+type Ingress = NonNullable<NonNullable<NonNullable<Service['status']>['loadBalancer']>['ingress']>[number];
+
+export function ingressOf({ status }: Service): readonly Ingress[] {
+  return status?.loadBalancer?.ingress ?? [];
+}
+
+export function shownAddresses(service: Service): readonly string[] {
+  return ingressOf(service).flatMap(({ ip }) => ip ?? []);
+}
+
+/** One of ours: `Accepted`, `Programmed` or `Ready`. */
+export function conditionOf({ status }: Service, type: string): Condition | undefined {
+  return status?.conditions?.find((condition) => condition.type === `${PREFIX}${type}`);
+}
+
+/** Whoever is wanted is there, whoever is not is gone, and what somebody else has put on a Service is still there. */
+export function checkPresence({ services, wanted, marks }: World): readonly string[] {
+  const alive = services.filter(({ metadata }) => metadata.deletionTimestamp === undefined).map(nameOf);
+  return [
+    ...[...wanted].filter((name) => !alive.includes(name)).map((name) => `${name} is not there.`),
+    ...services.flatMap((service) => {
+      const name = nameOf(service);
+      const { finalizers = [], deletionTimestamp } = service.metadata;
+      const { finalizer, condition } = marks(name);
+      const ours = finalizers.filter((each) => each.startsWith(PREFIX) || each === UPSTREAM);
+      const hasCondition = service.status?.conditions?.some(({ type }) => type === FOREIGN_CONDITION) ?? false;
+      return [
+        ...(deletionTimestamp !== undefined && ours.length > 0
+          ? [`${name} is deleted, but held by ${ours.join()}.`]
+          : []),
+        ...(finalizer && !finalizers.includes(FOREIGN_FINALIZER) ? [`${name} has lost a foreign finalizer.`] : []),
+        ...(condition && !hasCondition ? [`${name} has lost a foreign condition.`] : []),
+      ];
+    }),
+  ];
+}
+
+/** A Service that is none of ours bears nothing of us, and all of what others published. */
+export function checkForsaken(service: Service, { marks }: World): readonly string[] {
+  const name = nameOf(service);
+  const ours = service.metadata.finalizers?.filter((each) => each.startsWith(PREFIX) || each === UPSTREAM) ?? [];
+  const conditions = service.status?.conditions?.filter(({ type }) => type.startsWith(PREFIX)) ?? [];
+  const shown = shownAddresses(service).join();
+  const right = marks(name).ingress ? FOREIGN_ADDRESS : '';
+  return [
+    ...(ours.length > 0 ? [`${name} is not ours, but has ${ours.join()}.`] : []),
+    ...(conditions.length > 0 ? [`${name} is not ours, but has ${conditions.map(({ type }) => type).join()}.`] : []),
+    ...(shown === right
+      ? []
+      : [`${name} is not ours and shows ${shown || 'nothing'}; right is ${right || 'nothing'}.`]),
+  ];
+}
+
+/** What a member of a load balancer must say. */
+export function checkMember(outcome: Outcome, world: World, eligible: ReadonlyMap<string, string>): readonly string[] {
+  const { request, addresses } = outcome;
+  const { service, name } = request;
+  const wrong: string[] = [];
+  const served = addresses.length > 0;
+  if (served) {
+    const { finalizers = [] } = service.metadata;
+    const needed = service.spec?.loadBalancerClass === undefined ? [OURS, UPSTREAM] : [OURS];
+    const missing = needed.filter((each) => !finalizers.includes(each));
+    if (missing.length > 0) wrong.push(`lacks ${missing.join()}`);
+  }
+  if (!outcome.kept) wrong.push(...checkIngress(outcome));
+  wrong.push(...checkConditions(outcome, world, eligible));
+  const unfilled = served && !outcome.kept ? outcome.ports.filter(({ nodePort }) => nodePort === 0) : [];
+  if (unfilled.length > 0) wrong.push(`has no NodePort for ${unfilled.map(({ key }) => key).join()}`);
+  return wrong.map((text) => `${name} ${text}.`);
+}
+
+function checkIngress({ request, addresses, portErrors }: Outcome): readonly string[] {
+  const { service } = request;
+  const ports =
+    portErrors.size === 0 || addresses.length === 0
+      ? ''
+      : (service.spec?.ports ?? [])
+          .map(({ port, protocol }) => {
+            const code = portErrors.get(`${port}/${protocol}`);
+            return code === undefined ? `${port}/${protocol}` : `${port}/${protocol} ${PREFIX}${code}`;
+          })
+          .join();
+  const right = addresses.map((address) => `${address} Proxy ${ports}`).join('; ');
+  const shown = ingressOf(service)
+    .map(({ ip, ipMode, ports: entries = [] }) => {
+      const texts = entries.map(({ port, protocol, error }) => `${port}/${protocol}${error ? ` ${error}` : ''}`);
+      return `${ip} ${ipMode} ${texts.join()}`;
+    })
+    .join('; ');
+  return shown === right ? [] : [`shows "${shown}"; right is "${right}"`];
+}
+
+/** Status and reasons of which one must be given; the words that the message must hold. */
+interface Answer {
+  readonly status: 'True' | 'False';
+  readonly reasons: readonly string[];
+  readonly words?: readonly string[];
+}
+
+function checkConditions(outcome: Outcome, world: World, eligible: ReadonlyMap<string, string>): readonly string[] {
+  const { service } = outcome.request;
+  const answers = answersOf(outcome, nodesFor(service, eligible, world.slices).length, eligible.size);
+  return Object.entries(answers).flatMap(([type, { status, reasons, words = [] }]) => {
+    const condition = conditionOf(service, type);
+    const isRight =
+      condition?.status === status &&
+      reasons.includes(condition.reason) &&
+      words.every((word) => condition.message.includes(word));
+    if (isRight) return [];
+    const shown = condition ? `${condition.status} ${condition.reason} "${condition.message}"` : 'nothing';
+    const right = `${status} ${reasons.join(' or ')}${words.length > 0 ? ` with ${words.join(', ')}` : ''}`;
+    return [`says ${shown} for ${type}; right is ${right}`];
+  });
+}
+
+function answersOf(outcome: Outcome, nodes: number, allNodes: number): Readonly<Record<string, Answer>> {
+  const { request, addresses, ports, portErrors, refusals, isInput, kept } = outcome;
+  if (isInput) {
+    const answers = {
+      Accepted: { status: 'False', reasons: refusals },
+      Programmed: { status: 'False', reasons: ['NotAccepted'], words: kept ? addresses : [] },
+    } as const;
+    return kept ? answers : { ...answers, Ready: { status: 'False', reasons: ['NotAccepted'] } };
+  }
+  const codes = [...refusals, ...portErrors.values()];
+  if (kept) return { Programmed: { status: 'False', reasons: codes } };
+  const accepted: Answer = { status: 'True', reasons: ['Accepted'], words: request.unknown };
+  const programmed: Answer =
+    codes.length > 0
+      ? { status: 'False', reasons: codes }
+      : { status: 'True', reasons: ['Programmed'], words: [...ports.map(({ key }) => key), ...addresses] };
+  const blocked: readonly string[] = allNodes === 0 ? ['NoNodes', 'NotProgrammed'] : ['NotProgrammed'];
+  const ready: Answer =
+    addresses.length === 0
+      ? { status: 'False', reasons: blocked }
+      : nodes > 0
+        ? { status: 'True', reasons: ['TargetsHealthy'] }
+        : { status: 'False', reasons: allNodes === 0 ? ['NoNodes'] : ['NoLocalEndpoints'] };
+  return { Accepted: accepted, Programmed: programmed, Ready: ready };
+}
