@@ -1,6 +1,7 @@
 import { CommanderError, type Command } from 'commander';
 import { suggestion } from '../config/sources.ts';
 import { BallastError, classify, errorRow } from '../errors.ts';
+import { redactText } from '../telemetry/redact.ts';
 import { EXIT } from './exit-codes.ts';
 
 /** A failure as the shell and the person at it see it. */
@@ -12,6 +13,11 @@ export interface Failure {
 
 /** One clear line for what went wrong, and one for what to do about it. */
 export function describeFailure(error: unknown, command: Command): Failure {
+  const failure = failureOf(error, command);
+  return { ...failure, text: redactText(failure.text) };
+}
+
+function failureOf(error: unknown, command: Command): Failure {
   if (error instanceof CommanderError) return commandLineFailure(error, command);
   const failure = classify(error);
   const lines = failure.message.split('\n').map((line) => `ballast: ${line}\n`);

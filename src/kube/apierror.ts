@@ -1,4 +1,5 @@
 import { BallastError, type ErrorCode } from '../errors.ts';
+import { redactText } from '../telemetry/redact.ts';
 
 /** Longest Retry-After that is believed: a wrong clock in an HTTP date must not silence us for days. */
 const LONGEST_RETRY_AFTER_MS = 10 * 60_000;
@@ -51,14 +52,19 @@ export interface Answer {
 /** Turns an answer with an error status into the error to throw; the body need not be a `Status`, or JSON. */
 export function apiErrorOf({ httpStatus, body, retryAfter, request }: Answer): ApiError {
   const status = parseStatus(body);
-  const said = status.message ?? (body.trim().slice(0, 200) || 'no further information');
+  // What somebody between us and the API server says may hold what we sent.
+  const said = redactText(status.message ?? (body.trim().slice(0, 200) || 'no further information'));
   return statusError(status, httpStatus, `${request}: ${httpStatus} ${said}`, parseRetryAfter(retryAfter));
 }
 
 /** The error of a watch's ERROR event, whose object is a `Status`. */
 export function watchErrorOf(status: Status, request: string): ApiError {
   const code = status.code ?? 500;
-  return statusError(status, code, `${request}: the watch ended with ${code} ${status.message ?? 'no message'}`);
+  return statusError(
+    status,
+    code,
+    `${request}: the watch ended with ${code} ${redactText(status.message ?? 'no message')}`,
+  );
 }
 
 function statusError(status: Status, httpStatus: number, message: string, retryAfterMs?: number): ApiError {

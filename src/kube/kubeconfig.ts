@@ -2,6 +2,7 @@ import { accessSync, constants } from 'node:fs';
 import type { RequestOptions } from 'node:https';
 import type { Cluster, KubeConfig, User } from '@kubernetes/client-node';
 import { BallastError } from '../errors.ts';
+import { redactText } from '../telemetry/redact.ts';
 import type { ClusterAccess, Credentials, TlsMaterial } from './access.ts';
 import { plainAccess } from './plainkubeconfig.ts';
 
@@ -25,7 +26,8 @@ export async function kubeconfigAccess(files: readonly string[], contextName?: s
     try {
       next.loadFromFile(file);
     } catch (error) {
-      throw invalid(`The kubeconfig ${file} cannot be used: ${reasonOf(error)}.`, error);
+      // No cause: the parser's errors quote the lines around, tokens and all.
+      throw invalid(`The kubeconfig ${file} cannot be used: ${firstLineOf(error)}.`);
     }
     addMissing(config, next);
   }
@@ -50,9 +52,11 @@ export async function kubeconfigAccess(files: readonly string[], contextName?: s
       try {
         return await credentialsOf(config);
       } catch (error) {
-        throw new BallastError('ApiForbidden', `No credentials from ${description}: ${reasonOf(error)}.`, {
-          cause: error,
-        });
+        // No cause, and nothing that a program has written: tokens may be in it.
+        const why = user.exec
+          ? `the program ${user.exec.command} failed; run it by hand to see why`
+          : firstLineOf(error);
+        throw new BallastError('ApiForbidden', `No credentials from ${description}: ${why}.`);
       }
     },
   };
@@ -91,6 +95,12 @@ function contextNames(config: KubeConfig): string {
 /** Credentials never travel in the clear, except to this machine (`kubectl proxy`). */
 function checkServer(cluster: Cluster, where: string): void {
   const url = URL.parse(cluster.server);
+  if (url && (url.username !== '' || url.password !== '')) {
+    throw invalid(
+      `Cluster "${cluster.name}" of ${where} has a user or a password in the URL of its server; give them to the user ` +
+        '(username, password).',
+    );
+  }
   if (url?.protocol === 'https:') return;
   if (url?.protocol === 'http:' && ['127.0.0.1', '[::1]', 'localhost'].includes(url.hostname)) return;
   throw invalid(
@@ -102,7 +112,7 @@ function checkServer(cluster: Cluster, where: string): void {
 function checkProxy({ name, proxyUrl }: Cluster, where: string): void {
   if (!proxyUrl || ['http:', 'https:', 'socks5:'].includes(URL.parse(proxyUrl)?.protocol ?? '')) return;
   throw invalid(
-    `Cluster "${name}" of ${where} has the proxy-url "${proxyUrl}"; it must be an http://, https:// or socks5:// URL.`,
+    `Cluster "${name}" of ${where} has the proxy-url "${redactText(proxyUrl)}"; it must be an http://, https:// or socks5:// URL.`,
   );
 }
 
@@ -144,7 +154,9 @@ function invalid(message: string, cause?: unknown): BallastError {
   return new BallastError('InvalidConfig', message, { cause });
 }
 
-function reasonOf(error: unknown): string {
-  const text = error instanceof Error ? error.message : String(error);
-  return text.trim().replace(/\.$/, '') || 'unknown reason';
+/** Of a parser's error, the rest quotes what it read; of JSON's, already the first line does. */
+function firstLineOf(error: unknown): string {
+  if (error instanceof SyntaxError) return 'something in it is no valid JSON';
+  const [line = ''] = (error instanceof Error ? error.message : String(error)).trim().split('\n');
+  return redactText(line).replace(/\.$/, '') || 'unknown reason';
 }

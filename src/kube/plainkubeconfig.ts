@@ -56,7 +56,8 @@ export async function plainAccess(
   if (!context || !cluster || !user || !isPlain(cluster, CLUSTER_FIELDS) || !isPlain(user, USER_FIELDS))
     return undefined;
   const server = cluster.fields['server'];
-  if (!isName(server) || URL.parse(server)?.protocol !== 'https:') return undefined;
+  const url = isName(server) ? URL.parse(server) : null;
+  if (!isName(server) || url?.protocol !== 'https:' || url.username !== '' || url.password !== '') return undefined;
   const { namespace } = context;
   const credentials = credentialsOf(cluster, user);
   try {

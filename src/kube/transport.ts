@@ -5,6 +5,7 @@ import { ApiError, apiErrorOf } from './apierror.ts';
 import type { Availability } from './availability.ts';
 import { withDeadline } from './deadline.ts';
 import type { KubeMetrics } from './metrics.ts';
+import { withoutCredentials } from './scrub.ts';
 
 export interface TransportOptions {
   readonly access: ClusterAccess;
@@ -149,7 +150,7 @@ export class Transport {
         const retryAfter = response.headers['retry-after'];
         throw apiErrorOf({
           httpStatus: response.statusCode,
-          body: await response.body.text(),
+          body: withoutCredentials(await response.body.text(), { headers }),
           retryAfter: typeof retryAfter === 'string' ? retryAfter : undefined,
           request: `${method} ${request.path}`,
         });

@@ -38,12 +38,25 @@ export function redactFields(value: object): Record<string, unknown> {
   return isRecord(copy) ? copy : { value: copy };
 }
 
-/** Replaces what looks like a credential inside text: `Bearer …` and `Basic …` values, and JSON Web Tokens. */
+/** Names whose values are credentials also where they stand in text: `token=…`, `"password": "…"`. */
+const NAMED = /\b(token|password|passwd|client-key-data|client[-_]secret|secret[-_]?access[-_]?key)\b/.source;
+/** In JSON within JSON, there are backslashes before a quote. */
+const QUOTE = /(?:\\{0,15}["'])?/.source;
+const VALUE = new RegExp(`${NAMED}(${QUOTE}\\s{0,9}[:=]\\s{0,9}${QUOTE})[^\\s"'\\\\,;&}]{6,}`, 'gi');
+
+/**
+ * Replaces what looks like a credential inside text: `Bearer …` and `Basic …` values, JSON Web Tokens, user and
+ * password of URLs, private keys, and values behind telling names. Takes time in proportion to the text, whatever it is.
+ */
 export function redactText(text: string): string {
   return text
+    .replace(/:\/\/[^\s/?#@"'\\]{1,256}@/g, `://${CENSOR}@`)
+    .replace(/-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----[^-]{0,16384}/g, CENSOR)
+    .replace(/\bLS0tLS1CRUdJTi[A-Za-z0-9+/=]{16,}/g, CENSOR)
+    .replace(VALUE, `$1$2${CENSOR}`)
     .replace(/\b(Bearer)(\s+|%20)[A-Za-z0-9._~+/=-]{8,}/gi, `$1$2${CENSOR}`)
     .replace(/\b(Basic)(\s+|%20)[A-Za-z0-9+/=]{16,}/gi, `$1$2${CENSOR}`)
-    .replace(/\beyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*/g, CENSOR);
+    .replace(/(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*/g, CENSOR);
 }
 
 function copyOf(value: unknown, ancestors: readonly object[]): unknown {

@@ -206,7 +206,7 @@ describe('a kubeconfig', () => {
     const access = await loadKubeConfig({ path });
     await expect(access.credentials()).rejects.toMatchObject({
       code: 'ApiForbidden',
-      message: `No credentials from context "lab" of ${path}: no!.`,
+      message: `No credentials from context "lab" of ${path}: the program /bin/sh failed; run it by hand to see why.`,
     });
   });
 });
