@@ -137,7 +137,9 @@ export const CORE_OPTIONS: readonly CoreOption[] = [
     least: 1,
     most: 100,
     form: 'a whole number from 1 to 100',
-    meaning: 'How many load balancers each provider works on at once.',
+    meaning:
+      'How many load balancers each provider works on at once. Those that take longer than 2 s do not count, up to ' +
+      'four times this number in all: nobody waits for a few that get no answer.',
   },
   {
     group: 'Services',

@@ -28,7 +28,7 @@ export interface ControllerOptions<Key extends string> {
    * time, never twice at once for the same key. What it throws is classified by `src/errors.ts`.
    */
   readonly reconcile: (key: Key, context: ReconcileContext) => Promise<Result>;
-  /** How many keys are reconciled at once. */
+  /** How many keys are reconciled at once, not counting those that take longer than 2 s; see `MOST`. */
   readonly workers: number;
   readonly clock: Clock;
   readonly log: Log;
@@ -44,6 +44,12 @@ export interface ControllerOptions<Key extends string> {
 }
 
 const BACKOFF: BackoffOptions = { initialMs: 1_000, maxMs: 300_000, jitter: 0.2 };
+
+/** Who takes longer waits for somebody else, and the other keys must not wait as well: another worker takes them. */
+const LONG_MS = 2_000;
+
+/** However many take long: at most so many times as many workers as were asked for. */
+const MOST = 4;
 
 /** Once this time has passed, a worker lets timers and sockets have a turn before it takes the next key. */
 const TURN_MS = 10;
@@ -62,6 +68,9 @@ export class Controller<Key extends string> {
   /** How many conflicts in a row each key has had. */
   readonly #conflicts = new Map<Key, number>();
   readonly #ended: PromiseWithResolvers<void> = Promise.withResolvers();
+  /** Each settles when its worker has ended, and never rejects. */
+  readonly #workers = new Set<Promise<void>>();
+  readonly #crashes: unknown[] = [];
   #hasRun = false;
 
   constructor(options: ControllerOptions<Key>) {
@@ -85,7 +94,7 @@ export class Controller<Key extends string> {
 
   /**
    * True unless a reconcile goes on for longer than `abortMs` after its time was over and it was aborted; then which.
-   * Its key waits for it, and its worker is lost, until it ends: only a new process can help.
+   * Its key waits for it, and a worker stays with it, until it ends: only a new process can help.
    */
   live(): boolean | string {
     const { clock, abortMs } = this.#options;
@@ -106,39 +115,67 @@ export class Controller<Key extends string> {
     const onAbort = (): void => stop.abort(signal.reason);
     if (signal.aborted) onAbort();
     signal.addEventListener('abort', onAbort, { once: true });
-    const crashes: unknown[] = [];
-    const workers = Array.from({ length: this.#options.workers }, async () => {
-      try {
-        await this.#work(stop.signal);
-      } catch (error) {
-        crashes.push(error);
-        stop.abort(error);
-      }
-    });
-    this.#log.info({ workers: workers.length }, 'controller started');
+    const { workers } = this.#options;
+    for (let worker = 0; worker < workers; worker += 1) this.#hire(stop);
+    this.#log.info({ workers }, 'controller started');
     await untilAborted(stop.signal);
     signal.removeEventListener('abort', onAbort);
-    const all = Promise.all(workers);
+    const all = Promise.all(this.#workers);
     void all.then(() => this.#ended.resolve());
     await this.#drain(all, isLossOfLeadership(signal.reason) ? 0 : this.#options.drainMs);
-    if (crashes.length > 0) throw crashes[0];
+    if (this.#crashes.length > 0) throw this.#crashes[0];
     this.#log.info({ left: this.queue.length }, 'controller ended');
   }
 
-  async #work(stop: AbortSignal): Promise<void> {
-    const { clock } = this.#options;
-    let turnBegan = clock.now();
-    for (let key = await this.queue.get(stop); key !== undefined; key = await this.queue.get(stop)) {
+  #hire(stop: AbortController): void {
+    const work = async (): Promise<void> => {
       try {
-        if (!stop.aborted) await this.#reconcile(key);
+        await this.#work(stop);
+      } catch (error) {
+        this.#crashes.push(error);
+        stop.abort(error);
+      }
+      this.#workers.delete(worker);
+    };
+    const worker = work();
+    this.#workers.add(worker);
+  }
+
+  async #work(stop: AbortController): Promise<void> {
+    const { clock } = this.#options;
+    const { signal } = stop;
+    let turnBegan = clock.now();
+    for (let key = await this.queue.get(signal); key !== undefined; key = await this.queue.get(signal)) {
+      const endRelief = this.#relieveLater(key, stop);
+      let relieved = false;
+      try {
+        if (!signal.aborted) await this.#reconcile(key);
       } finally {
+        relieved = endRelief();
         this.queue.done(key);
       }
+      if (relieved) return;
       if (clock.now() - turnBegan > TURN_MS) {
         await setImmediate();
         turnBegan = clock.now();
       }
     }
+  }
+
+  /** Puts another in the place of a worker that takes long; what is returned ends that, and tells whether it was. */
+  #relieveLater(key: Key, stop: AbortController): () => boolean {
+    const { clock, workers } = this.#options;
+    let relieved = false;
+    const cancel = clock.after(LONG_MS, () => {
+      if (stop.signal.aborted || this.#workers.size >= workers * MOST) return;
+      relieved = true;
+      this.#log.info({ key }, 'a reconcile takes long; another worker goes on with the other keys');
+      this.#hire(stop);
+    });
+    return () => {
+      cancel();
+      return relieved;
+    };
   }
 
   async #drain(workers: Promise<unknown>, drainMs: number): Promise<void> {

@@ -99,6 +99,25 @@ describe.concurrent('the writes of one Service fail, and the others do not wait:
   });
 });
 
+describe.concurrent('the writes of more Services than there are workers get no answer', () => {
+  it('and the others do not wait for them', async () => {
+    await using replica = await startReplica(cluster, { flags: { workers: '2' } });
+    const { proxy, namespace } = replica;
+    const hanging = ['hangs-0', 'hangs-1', 'hangs-2', 'hangs-3'];
+    const isHanging: Match = ({ method, path }) => method === 'PATCH' && path.includes('/services/hangs-');
+    const mend = proxy.use(always(isHanging, { kind: 'hang' }));
+    for (const name of hanging) await replica.create(name);
+    await replica.until('all workers to wait', () => proxy.exchanges.filter(isHanging).length >= 2);
+    await replica.createServed('healthy');
+    const answered = proxy.exchanges.filter((each) => isHanging(each) && each.status !== undefined);
+    expect(answered).toEqual([]);
+    expect((await namespace.get('hangs-0')).metadata.finalizers).toBeUndefined();
+    mend();
+    proxy.release();
+    expect(await replica.settle(...hanging, 'healthy')).toEqual([]);
+  });
+});
+
 describe('an API server that is killed with a write in its hands', () => {
   it.each([
     { moment: 'before it knows of it', hook: 'before' },
