@@ -155,8 +155,8 @@ export const ERRORS = {
   },
   NotLeader: {
     kind: 'retryable',
-    meaning: 'This replica lost its Lease, so it may write nothing any more.',
-    remedy: 'None needed: another replica takes over and this process ends.',
+    meaning: 'This replica lost its Lease, or could not renew it in time, so it may write nothing.',
+    remedy: 'None needed: another replica takes over, or this one goes on once it has renewed the Lease.',
   },
   Bug: {
     kind: 'bug',

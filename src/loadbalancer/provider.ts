@@ -20,7 +20,10 @@ export interface Capabilities {
   readonly maxListeners: number;
   /** The settings (by annotation) that it honours; others are refused rather than ignored. */
   readonly settings: readonly SettingName[];
-  /** Has no state outside the controller process, so nothing is left to delete when the process is gone. */
+  /**
+   * Has no state outside the controller process: nothing is left to delete when the process is gone, and what it serves
+   * is in nobody's way. So it may serve on when nobody can say any more whether this process leads.
+   */
   readonly inProcess: boolean;
 }
 
