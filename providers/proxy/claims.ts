@@ -6,6 +6,8 @@ import type { AddressUse, Holdings } from './observed.ts';
 import { isShared, type Pool } from './pool.ts';
 import { SnapshotMap } from './snapshot-map.ts';
 
+const NONE: ReadonlyMap<string, ReadonlySet<string>> = new Map();
+
 interface Use {
   readonly holders: Set<LoadBalancerKey>;
   readonly ports: Map<string, LoadBalancerKey>;
@@ -19,6 +21,8 @@ export class Claims {
   readonly #pool: Pool;
   readonly #uses = new Map<string, Use>();
   readonly #held = new Map<LoadBalancerKey, Set<string>>();
+  /** Ports that were restored and not taken yet, by address. */
+  readonly #reserved = new Map<LoadBalancerKey, Map<string, Set<string>>>();
   readonly #free: FreeAddresses;
   /** What was last told of each use. */
   readonly #told = new SnapshotMap<AddressUse>();
@@ -73,10 +77,31 @@ export class Claims {
     this.#changed.add(address);
   }
 
+  /**
+   * Keeps `80/TCP` of an address that was restored for the load balancer until it takes the port or frees it: it has had
+   * it before. Does nothing where it does not hold the address, or another has the port.
+   */
+  reservePort(key: LoadBalancerKey, address: string, port: string): void {
+    const use = this.#uses.get(address);
+    if (!use?.holders.has(key) || use.ports.has(port)) return;
+    this.takePort(key, address, port);
+    const own = this.#reserved.get(key) ?? new Map<string, Set<string>>();
+    this.#reserved.set(key, own.set(address, (own.get(address) ?? new Set()).add(port)));
+  }
+
+  /** By address, the ports that are kept for the load balancer and that it has not taken. */
+  reservedBy(key: LoadBalancerKey): ReadonlyMap<string, ReadonlySet<string>> {
+    return this.#reserved.get(key) ?? NONE;
+  }
+
   release(key: LoadBalancerKey, address: string): void {
     const use = this.#uses.get(address);
     if (!use?.holders.delete(key)) return;
-    for (const [port, holder] of use.ports) if (holder === key) use.ports.delete(port);
+    for (const [port, holder] of use.ports) {
+      if (holder !== key) continue;
+      use.ports.delete(port);
+      this.#unreserve(key, address, port);
+    }
     if (use.holders.size === 0) {
       this.#uses.delete(address);
       this.#free.freed(address);
@@ -92,7 +117,7 @@ export class Claims {
     const use = this.#uses.get(address);
     if (!use?.holders.has(key)) throw lost(address, [...(use?.holders ?? [])][0]);
     const holder = use.ports.get(port);
-    if (holder === key) return;
+    if (holder === key) return this.#unreserve(key, address, port);
     if (holder !== undefined) throw lost(`${port} of ${address}`, holder);
     use.ports.set(port, key);
     if (this.#showsPorts(address, use)) this.#changed.add(address);
@@ -102,6 +127,7 @@ export class Claims {
     const use = this.#uses.get(address);
     if (use?.ports.get(port) !== key) return;
     use.ports.delete(port);
+    this.#unreserve(key, address, port);
     if (this.#showsPorts(address, use)) this.#changed.add(address);
   }
 
@@ -118,6 +144,14 @@ export class Claims {
     const told = this.#told.snapshot();
     this.#holdings = { get: (address) => told.get(address), free };
     return this.#holdings;
+  }
+
+  #unreserve(key: LoadBalancerKey, address: string, port: string): void {
+    const own = this.#reserved.get(key);
+    const ports = own?.get(address);
+    if (!own || !ports?.delete(port)) return;
+    if (ports.size === 0) own.delete(address);
+    if (own.size === 0) this.#reserved.delete(key);
   }
 
   #view(address: string, use: Use): AddressUse {

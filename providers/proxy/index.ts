@@ -7,7 +7,7 @@ import type { Registry } from 'prom-client';
 import { BallastError, type ErrorCode } from '#src/errors';
 import { keyOf, parseKey } from '#src/loadbalancer/identity';
 import { parseIp } from '#src/loadbalancer/ip';
-import type { DesiredLoadBalancer, LoadBalancerId } from '#src/loadbalancer/model';
+import { listenerKey, type DesiredLoadBalancer, type LoadBalancerId } from '#src/loadbalancer/model';
 import type {
   ApplyContext,
   Capabilities,
@@ -142,10 +142,14 @@ class ProxyProvider implements Provider<Observed, ProxyStep> {
   }
 
   restore(published: readonly PublishedLoadBalancer[]): void {
+    const { claims } = this.#engine;
     for (const { id, addresses } of published) {
       for (const address of addresses.map(parseIp)) {
-        if (address && poolContains(this.#options.pool, address)) this.#engine.claims.restore(keyOf(id), address.text);
+        if (address && poolContains(this.#options.pool, address)) claims.restore(keyOf(id), address.text);
       }
+    }
+    for (const { id, listeners = [] } of published) {
+      for (const listener of listeners) claims.reservePort(keyOf(id), listener.address, listenerKey(listener));
     }
     this.#restored.resolve();
   }
@@ -165,6 +169,7 @@ class ProxyProvider implements Provider<Observed, ProxyStep> {
       local,
       listeners: own?.listeners() ?? [],
       targets: own?.targets() ?? [],
+      reserved: new Map([...this.#engine.claims.reservedBy(keyOf(id))].map(([each, ports]) => [each, new Set(ports)])),
       draining: (this.#interface && own?.draining()) ?? [],
     };
   }
@@ -193,6 +198,9 @@ class ProxyProvider implements Provider<Observed, ProxyStep> {
         return;
       case 'closeListener':
         this.#engine.closeListener(step.id, step.endpoint);
+        return;
+      case 'freePort':
+        claims.freePort(key, step.address, step.port);
         return;
       case 'dropTargets':
         this.#engine.dropTargets(step.id, step.member);

@@ -29,6 +29,8 @@ export interface Observed {
   /** The sockets that are open, by what they are set to. */
   readonly listeners: readonly ListenerSpec[];
   readonly targets: readonly ObservedTargets[];
+  /** By address, ports (`80/TCP`) that it had before this process began and that nothing has opened yet. */
+  readonly reserved: ReadonlyMap<string, ReadonlySet<string>>;
   /** Addresses that must stay on the interface because connections of closed listeners still go on there. */
   readonly draining: readonly string[];
 }

@@ -12,7 +12,9 @@ import {
   assignAddress,
   closeListener,
   dropTargets,
+  freePort,
   openListener,
+  portKey,
   releaseAddress,
   setTargets,
   updateListener,
@@ -88,8 +90,16 @@ function leavingSteps(placement: Placement, observed: Observed, options: ProxyOp
   const served = new Set(placement.members.map((member) => member.ref.uid));
   const leaving = observed.targets.filter(({ member }) => !served.has(member));
   const holdsOn = waiting && served.size === 0;
+  const isWanted = (address: string, port: string): boolean =>
+    placement.listeners.some((each) => each.address === address && portKey(each) === port);
+  // Releasing an address frees all of its ports.
+  const forgotten = [...observed.reserved]
+    .filter(([address]) => !releasable.includes(address))
+    .flatMap(([address, ports]) => [...ports].map((port) => ({ address, port })))
+    .filter(({ address, port }) => !isWanted(address, port));
   return [
     ...closing.map((each) => closeListener(id, each)),
+    ...forgotten.map(({ address, port }) => freePort(id, address, port)),
     ...releasable.map((each) => releaseAddress(id, each, options.interface)),
     ...(holdsOn ? [] : leaving.map(({ member }) => dropTargets(id, member))),
   ];

@@ -43,6 +43,13 @@ export interface CloseListener extends Step {
   readonly endpoint: Endpoint;
 }
 
+export interface FreePort extends Step {
+  readonly kind: 'freePort';
+  readonly address: string;
+  /** `80/TCP`. */
+  readonly port: string;
+}
+
 export interface DropTargets extends Step {
   readonly kind: 'dropTargets';
   /** UID. */
@@ -61,6 +68,7 @@ export type ProxyStep =
   | OpenListener
   | UpdateListener
   | CloseListener
+  | FreePort
   | DropTargets
   | ReleaseAddress;
 
@@ -130,6 +138,12 @@ export function closeListener(id: LoadBalancerId, spec: ListenerSpec): CloseList
     listener: refOf(spec),
     summary: `Stop listening on ${endpointKey(spec)}`,
   };
+}
+
+/** A port that was kept over a restart and is not wanted any more. */
+export function freePort(id: LoadBalancerId, address: string, port: string): FreePort {
+  const name = `${address.includes(':') ? `[${address}]` : address}:${port}`;
+  return { kind: 'freePort', id, address, port, impact: 'none', frees: [name], summary: `Let go of ${name}` };
 }
 
 export function dropTargets(id: LoadBalancerId, member: string): DropTargets {

@@ -85,10 +85,18 @@ export interface InventoryEntry {
   readonly members: readonly string[];
 }
 
+/** A port of an address that a Service shows as its own. */
+export interface PublishedListener extends ListenerRef {
+  /** In canonical text. */
+  readonly address: string;
+}
+
 /** What the cluster's status says of one load balancer. */
 export interface PublishedLoadBalancer {
   readonly id: LoadBalancerId;
   readonly addresses: readonly string[];
+  /** The ports that it has at these addresses, as far as that is known: where an address is shared, it keeps them. */
+  readonly listeners?: readonly PublishedListener[];
 }
 
 export interface ProviderContext {
@@ -120,7 +128,7 @@ export interface Provider<Observed = unknown, Step extends PlanStep = PlanStep> 
 
   /**
    * Called once, when the stores have synced and before anything else, with every address that a Service of this
-   * provider shows in its status: an address in use is known before the first new one is given.
+   * provider shows in its status: an address in use is known before the first new one is given, and a port of it.
    */
   restore(published: readonly PublishedLoadBalancer[]): void;
 

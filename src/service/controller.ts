@@ -2,6 +2,7 @@ import { BallastError } from '../errors.ts';
 import type { ClaimRules } from '../loadbalancer/claim.ts';
 import { keyOf, parseKey, type LoadBalancerKey } from '../loadbalancer/identity.ts';
 import { publishedAddressesOf } from '../loadbalancer/member.ts';
+import { publishedListenersOf } from '../loadbalancer/published.ts';
 import type { Hold, HoldChange } from '../loadbalancer/nodeguard.ts';
 import { leftOutNodes } from '../loadbalancer/nodes.ts';
 import type { Provider, PublishedLoadBalancer } from '../loadbalancer/provider.ts';
@@ -23,6 +24,7 @@ import type { EventSink, Fence, ServiceWriter, Stores } from './ports.ts';
 import { planReport, type PlanReport, type Preview } from './preview.ts';
 import { Reconciler } from './reconcile.ts';
 import { Roster, type RosterOptions } from './roster.ts';
+import { startOrder } from './startorder.ts';
 import { Waiters } from './waiters.ts';
 import { Writes } from './writes.ts';
 
@@ -140,7 +142,7 @@ export class ServiceController {
       throw error;
     }
     this.#state = 'started';
-    this.#enqueueAll();
+    for (const key of startOrder(this.keys(), this.#roster)) this.#enqueue(key);
     const endAudit = startAudit({
       periodMs: config.resyncMs,
       clock,
@@ -294,10 +296,10 @@ export class ServiceController {
 
 /** What the status of this provider's Services shows, by load balancer. */
 function publishedBy(roster: Roster): readonly PublishedLoadBalancer[] {
-  const byKey = new Map<LoadBalancerKey, Set<string>>();
-  for (const { key, service } of roster.parts()) {
-    const addresses = publishedAddressesOf(service);
-    if (addresses.length > 0) byKey.set(key, new Set([...(byKey.get(key) ?? []), ...addresses]));
-  }
-  return [...byKey].map(([key, addresses]) => ({ id: parseKey(key), addresses: [...addresses] }));
+  const parts = [...roster.parts()].filter(({ service }) => publishedAddressesOf(service).length > 0);
+  return [...Map.groupBy(parts, ({ key }) => key)].map(([key, own]) => ({
+    id: parseKey(key),
+    addresses: [...new Set(own.flatMap(({ service }) => publishedAddressesOf(service)))],
+    listeners: own.flatMap(({ service }) => publishedListenersOf(service)),
+  }));
 }

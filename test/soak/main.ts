@@ -79,8 +79,12 @@ function nextOf(lines: readonly Line[]): () => readonly Line[] | undefined {
 }
 
 function untilTime(generator: Generator, forMs: number): () => readonly Line[] | undefined {
-  const end = performance.now() + forMs;
-  return () => (performance.now() < end ? generator.next() : undefined);
+  let end: number | undefined;
+  return () => {
+    // Only rounds count, not the start of the cluster.
+    end ??= performance.now() + forMs;
+    return performance.now() < end ? generator.next() : undefined;
+  };
 }
 
 function sayRound({ number, operations, faults, quietAfterMs, waitedFor }: Round): void {

@@ -143,7 +143,11 @@ describe('a Service that works', () => {
     expect(rig.events).toEqual([]);
     expect(rig.provider.applied).toEqual([]);
     expect(rig.provider.restored).toEqual([
-      { id: { kind: 'service', namespace: 'default', name: 'web' }, addresses: ['192.0.2.1'] },
+      {
+        id: { kind: 'service', namespace: 'default', name: 'web' },
+        addresses: ['192.0.2.1'],
+        listeners: [{ address: '192.0.2.1', port: 80, protocol: 'TCP' }],
+      },
     ]);
   });
 

@@ -34,6 +34,7 @@ export class PlanModel {
       local: this.options.interface === undefined ? undefined : new Set(this.local),
       listeners: [...(this.#listeners.get(key)?.values() ?? [])],
       targets: [...(this.#targets.get(key)?.values() ?? [])],
+      reserved: new Map([...this.claims.reservedBy(key)].map(([address, ports]) => [address, new Set(ports)])),
       draining: this.draining.get(key) ?? [],
     };
   }
@@ -87,6 +88,9 @@ export class PlanModel {
       case 'closeListener':
         listeners.delete(endpointKey(step.endpoint));
         this.claims.freePort(key, step.endpoint.address, portKey(step.endpoint));
+        return;
+      case 'freePort':
+        this.claims.freePort(key, step.address, step.port);
         return;
       case 'dropTargets':
         if ([...listeners.values()].some(({ member }) => member === step.member)) {

@@ -62,6 +62,7 @@ describe('the status', () => {
       local: undefined,
       listeners: [],
       targets: [],
+      reserved: new Map(),
       draining: [],
     };
     const { addresses, readiness } = statusOf(desired, observed, LISTENING);
