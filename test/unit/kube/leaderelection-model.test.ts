@@ -53,6 +53,8 @@ interface Participant {
   readonly offset: number;
   readonly speed: number;
   readonly outlivesLease: boolean;
+  /** What its time of day is wrong by, from one look at it to the next. */
+  readonly daysOff: readonly number[];
 }
 
 type Step =
@@ -67,6 +69,7 @@ const participant: fc.Arbitrary<Participant> = fc.record({
   // Renewals count for 10 s and others wait for 15 s: clocks may differ by a third.
   speed: fc.constantFrom(0.9, 1, 1.1),
   outlivesLease: fc.boolean(),
+  daysOff: fc.array(fc.double({ min: -400, max: 400, noNaN: true }), { minLength: 1, maxLength: 5 }),
 });
 
 const step: fc.Arbitrary<Step> = fc.oneof(
@@ -118,7 +121,8 @@ class World {
     this.processes = participants.map((each) => this.#start(each));
   }
 
-  #start({ offset, speed, outlivesLease }: Participant): Process {
+  #start({ offset, speed, outlivesLease, daysOff }: Participant): Process {
+    let dates = 0;
     const clock = new ProcessClock(this.clock, offset, speed);
     const stop = new AbortController();
     this.#born += 1;
@@ -132,7 +136,7 @@ class World {
       log: silentLog,
       metrics: registerKubeMetrics(new Registry()),
       clock,
-      date: () => new Date(this.clock.now()),
+      date: () => new Date(Date.UTC(2026) + this.clock.now() + (daysOff[dates++ % daysOff.length] ?? 0) * 86_400_000),
       random: () => 0.5,
       outlivesLease,
       onResume: () => (this.terms += 1),
@@ -167,7 +171,12 @@ class World {
     if (each.kind === 'restart') {
       // A crash: it neither gives back its Lease nor ever runs again.
       process.clock.isStopped = true;
-      this.processes[each.who] = this.#start({ offset: 7 * this.#born, speed: 1, outlivesLease: this.#born % 2 === 0 });
+      this.processes[each.who] = this.#start({
+        offset: 7 * this.#born,
+        speed: 1,
+        outlivesLease: this.#born % 2 === 0,
+        daysOff: [0],
+      });
     }
     await settle();
     this.#look();
@@ -194,7 +203,7 @@ class World {
 }
 
 describe('any number of electors', () => {
-  it('never lead together, whatever is lost, late, stopped or restarted', async () => {
+  it('never lead together, whatever is lost, late, stopped or restarted, and wherever clocks jump', async () => {
     let terms = 0;
     const worlds = fc.tuple(
       fc.array(participant, { minLength: 2, maxLength: 3 }),
