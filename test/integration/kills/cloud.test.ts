@@ -64,6 +64,7 @@ testKills({
     'a group is left': 8,
     'a Service is created': 9,
     'a Service without NodePorts is created': 6,
+    'a Service is created, and deleted while no controller is there': 6,
     'a port is changed': 6,
     'a Service is deleted': 6,
     'the type is changed': 6,

@@ -82,9 +82,9 @@ export class Place {
     return new Map(items.map((service) => [service.metadata.name, service]));
   }
 
-  /** Waits until everything is as the scene says, or until `isOver`. */
-  async until(scene: Scene, isOver: () => boolean = () => false): Promise<void> {
-    await this.wait('everything to be as it must be', async () => {
+  /** Waits until everything is as the scene says, or until `isOver`. `where` is for the message of a vain wait. */
+  async until(scene: Scene, where: string, isOver: () => boolean = () => false): Promise<void> {
+    await this.wait(`everything to be as it must be, ${where},`, async () => {
       if (!isOver()) await checkScene(scene, this);
     });
   }
@@ -97,15 +97,15 @@ export class Place {
   }
 
   /** Deletes all Services and added nodes and waits until nothing is left of them, inside and outside. */
-  async clear(): Promise<void> {
+  async clear(where: string): Promise<void> {
     for (const name of (await this.services()).keys()) await this.namespace.delete(name);
     const { items } = await this.#parts.cluster.plane.request<{ readonly items: readonly Node[] }>(
       'GET',
       '/api/v1/nodes',
     );
     for (const { metadata } of items) if (!NODES.includes(metadata.name)) await this.removeNode(metadata.name);
-    await this.until({ loadBalancers: {} });
-    await this.wait('nothing to be left outside', async () => {
+    await this.until({ loadBalancers: {} }, `${where}, all deleted`);
+    await this.wait(`nothing to be left outside, ${where},`, async () => {
       const left = await this.outside.describe();
       if (left.length > 0) throw new Error(`orphans: ${JSON.stringify(left)}`);
     });

@@ -8,6 +8,8 @@ export interface PlanKind {
   /** What happens then. */
   readonly change: (place: Place) => Promise<void>;
   readonly after: Scene;
+  /** What happens while no controller is there, or after everything; nothing by default. */
+  readonly meanwhile?: { readonly make: (place: Place) => Promise<void>; readonly scene: Scene };
 }
 
 const ONE: Scene = { loadBalancers: { 'service/a': { a: [80] } } };
@@ -45,6 +47,11 @@ export const PLAN_KINDS: Readonly<Record<string, PlanKind>> = {
   'a Service without NodePorts is created': {
     change: (place) => place.create('a', [80], { spec: { allocateLoadBalancerNodePorts: false } }),
     after: ONE,
+  },
+  'a Service is created, and deleted while no controller is there': {
+    change: makeOne,
+    after: ONE,
+    meanwhile: { make: (place) => place.namespace.delete('a'), scene: { loadBalancers: {} } },
   },
   'a port is changed': {
     before: { make: makeOne, scene: ONE },

@@ -5,7 +5,8 @@
  * change Services or the outside. A provider's test file calls `testKills` once.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { warmUp } from '#test/chaos/controller-process';
 import type { KillPoint, Watch } from '#test/chaos/kill-switch';
 import { API_SERVER, Lanes, type Lane } from './lane.ts';
 import type { KillTestOptions } from './outside.ts';
@@ -15,7 +16,7 @@ import type { Scene } from './scene.ts';
 import { takeSnapshot } from './snapshot.ts';
 
 /** All cases of one kind, on a slow machine, and the wait for a lane. */
-const TEST_TIMEOUT_MS = 20 * 60_000;
+const TEST_TIMEOUT_MS = 30 * 60_000;
 
 /** How long nothing more must happen for a run to count as over. */
 const QUIET_MS = 400;
@@ -32,6 +33,7 @@ interface Run {
 export function testKills(options: KillTestOptions): void {
   describe.concurrent(`a controller of ${options.provider} that is killed at any effect is made good by the next when`, () => {
     const lanes = new Lanes(options);
+    beforeAll(() => warmUp(options.program), TEST_TIMEOUT_MS);
     afterAll(() => lanes.close());
 
     it.each(Object.entries(PLAN_KINDS))('%s', { timeout: TEST_TIMEOUT_MS }, async (name, kind) => {
@@ -63,36 +65,39 @@ function pointsBefore({ effects }: Run): readonly KillPoint[] {
 
 /** Plays one case from its beginning to an empty end. `expected` is the snapshot to wait for, where it is known. */
 async function play(lane: Lane, kind: PlanKind, point?: KillPoint, expected?: readonly string[]): Promise<Run> {
-  const { before, change, after } = kind;
+  const { before, change, after, meanwhile } = kind;
   const place = await lane.newPlace();
   if (before) {
     await before.make(place);
-    await place.until(before.scene);
+    await place.until(before.scene, 'before the change');
   }
   const watch = lane.killSwitch.arm(point, () => lane.killController());
   await change(place);
   await untilOver(place, after, watch);
   lane.killSwitch.disarm();
+  await meanwhile?.make(place);
   await place.create(BYSTANDER, [7777]);
   if (watch.hasKilled) lane.startController();
-  await place.until(withBystander(after));
-  const where = `killed ${point?.moment} ${watch.effects.at(-1)}`;
+  const where = watch.hasKilled ? `killed ${point?.moment} ${watch.effects.at(-1)}` : 'not killed';
+  await place.until(withBystander(meanwhile?.scene ?? after), where);
   if (expected !== undefined) await untilSnapshot(place, expected, where);
   const snapshot = await takeSnapshot(place);
-  await place.clear();
+  await place.clear(where);
   expect(lane.outside.complaints(), `complaints, ${where}`).toEqual([]);
   return { snapshot, effects: watch.effects, killed: watch.hasKilled };
 }
 
 async function untilSnapshot(place: Place, expected: readonly string[], where: string): Promise<void> {
-  await place.wait(where, async () => expect(await takeSnapshot(place), `the end, ${where}`).toEqual(expected));
+  await place.wait(`the same end as undisturbed, ${where},`, async () =>
+    expect(await takeSnapshot(place), `the end, ${where}`).toEqual(expected),
+  );
 }
 
 /** Waits until the process was killed, or until all is as it must be and nothing happens any more. */
 async function untilOver(place: Place, after: Scene, watch: Watch): Promise<void> {
   let seen = -1;
   while (!watch.hasKilled && (watch.isBusy || watch.effects.length !== seen)) {
-    await place.until(after, () => watch.hasKilled);
+    await place.until(after, 'not killed yet', () => watch.hasKilled);
     seen = watch.effects.length;
     expect(seen, `effects:\n${watch.effects.join('\n')}`).toBeLessThan(MOST_EFFECTS);
     if (!watch.hasKilled) await sleep(QUIET_MS);
