@@ -3,6 +3,7 @@ import { execFile } from 'node:child_process';
 import { z } from 'zod';
 import { BallastError } from '#src/errors';
 import { ADDRESS_BITS, parseIp } from '#src/loadbalancer/ip';
+import { announceByArp, type Announce } from './address-announcement.ts';
 import type { Clock } from './clock.ts';
 import { providerEnded } from './ended.ts';
 
@@ -55,16 +56,18 @@ export class InterfaceAddresses {
   readonly #device: string;
   readonly #run: RunIp;
   readonly #clock: Clock;
+  readonly #announce: Announce;
   #state: State | undefined;
   #local: ReadonlySet<string> | undefined;
   /** Changes are made one after the other. */
   #last: Promise<unknown> = Promise.resolve();
   #isSealed = false;
 
-  constructor(device: string, run: RunIp, clock: Clock) {
+  constructor(device: string, run: RunIp, clock: Clock, announce: Announce = announceByArp) {
     this.#device = device;
     this.#run = run;
     this.#clock = clock;
+    this.#announce = announce;
   }
 
   /** Every address of this machine, whoever put it there. Throws `InterfaceFailed`. */
@@ -87,8 +90,8 @@ export class InterfaceAddresses {
   }
 
   /**
-   * Puts the address on the interface, unless it is on this machine already. `mayAdd` is called right before, and what
-   * it throws is thrown. Throws `InterfaceFailed`.
+   * Puts the address on the interface, unless it is on this machine already, and tells the neighbours. `mayAdd` is
+   * called right before, and what it throws is thrown. Throws `InterfaceFailed`.
    */
   add(address: string, signal: AbortSignal, mayAdd: () => void = () => {}): Promise<void> {
     return this.#inTurn(async () => {
@@ -100,6 +103,7 @@ export class InterfaceAddresses {
       if (address.includes(':')) args.push('nodad');
       const isThere = (state: State): boolean => state.addresses.has(address);
       await this.#change(args, isThere, (state) => state.addresses.set(address, true), signal);
+      this.#announce(address, new Set(this.#state?.addresses.keys()));
     });
   }
 

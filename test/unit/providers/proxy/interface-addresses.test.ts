@@ -9,11 +9,15 @@ interface Rig {
   readonly ip: FakeIp;
   readonly clock: FakeClock;
   readonly addresses: InterfaceAddresses;
+  /** What the neighbours were told. */
+  readonly announced: string[];
 }
 
 function rig(ip: FakeIp = new FakeIp(), device = 'eth0'): Rig {
   const clock = new FakeClock();
-  return { ip, clock, addresses: new InterfaceAddresses(device, ip.run, clock) };
+  const announced: string[] = [];
+  const announce = (address: string): number => announced.push(address);
+  return { ip, clock, announced, addresses: new InterfaceAddresses(device, ip.run, clock, announce) };
 }
 
 const { signal } = new AbortController();
@@ -37,6 +41,18 @@ describe('addresses on an interface', () => {
       'fd00::1',
     ]);
     expect(await addresses.ours(signal)).toEqual(['192.0.2.1', 'fd00::1']);
+  });
+
+  it('are announced to the neighbours when they have come, and only then', async () => {
+    const { ip, addresses, announced } = rig();
+    await addresses.add('192.0.2.1', signal);
+    expect(announced).toEqual(['192.0.2.1']);
+    await addresses.add('192.0.2.1', signal);
+    await addresses.add('192.0.2.250', signal);
+    ip.failWith = 'no';
+    await expect(addresses.add('192.0.2.2', signal)).rejects.toMatchObject({ code: 'InterfaceFailed' });
+    await addresses.remove('192.0.2.1', always, signal);
+    expect(announced).toEqual(['192.0.2.1']);
   });
 
   it('are not added by one that was told, while it waited for its turn, that it may not', async () => {
