@@ -1,8 +1,8 @@
 /** Ballast's controller as its users run it: pods of a lab's cluster, made by `kubectl apply -k`. */
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { writeBallastImage } from '#image/ballast-image';
+import { IMAGE_NAME, writeBallastImage } from '#image/ballast-image';
 import type { ImageArchive } from '#image/archive';
 import { imageFolder } from './image.ts';
 import type { Lab } from './lab.ts';
@@ -29,8 +29,22 @@ export interface BallastPod {
   };
 }
 
+/** No lab that still needs an archive is older. */
+const ARCHIVE_MS = 2 * 24 * 3_600_000;
+
+/** Every change of the sources makes another archive of 45 MiB in the cache. */
+async function forgetOldImages(folder: string): Promise<void> {
+  const [prefix] = IMAGE_NAME.split(':');
+  const entries = await readdir(folder, { recursive: true }).catch(() => []);
+  for (const entry of entries.filter((name) => name.startsWith(`${prefix}-`) || name.startsWith('layers/'))) {
+    const file = join(folder, entry);
+    if (Date.now() - (await stat(file)).mtimeMs > ARCHIVE_MS) await rm(file, { force: true });
+  }
+}
+
 /** Makes the image and gives it to every node. */
 export async function loadBallastImage(lab: Lab): Promise<ImageArchive> {
+  await forgetOldImages(imageFolder());
   const image = await writeBallastImage(imageFolder());
   await lab.loadImage(image.path);
   return image;
