@@ -132,12 +132,13 @@ function display(raw: Raw): string {
 /** Reads a YAML file. @throws BallastError `InvalidConfig` that says what is wrong with it, and in which line. */
 export async function parseConfigFile(path: string, text: string): Promise<ConfigFile> {
   // Loaded only when there is a file: most runs have none.
-  const { parse, YAMLParseError } = await import('yaml');
+  const { parse } = await import('yaml');
   try {
     return { path, content: parse(text) };
   } catch (error) {
-    if (!(error instanceof YAMLParseError)) throw error;
-    const [line = error.message] = error.message.split('\n');
+    // Not only its own errors: an alias of nothing, or too many of them, is a ReferenceError.
+    const { message } = error instanceof Error ? error : { message: String(error) };
+    const [line = message] = message.split('\n');
     throw new BallastError('InvalidConfig', `${path} is no YAML: ${line.replace(/:$/, '')}.`, { cause: error });
   }
 }

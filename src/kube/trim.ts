@@ -12,19 +12,25 @@ const SERVICE_NAME = 'kubernetes.io/service-name';
 
 /** Metadata, `spec` and `status` of a Service, without what only `kubectl apply` and the API server need. */
 export function trimService(service: Service): Service {
-  const { metadata, spec, status } = service;
+  const { metadata, spec, status } = withoutNulls(service);
   const { annotations } = metadata;
   const kept = annotations && Object.fromEntries(Object.entries(annotations).filter(([name]) => name !== LAST_APPLIED));
   return present({
     metadata: present({ ...commonMeta(metadata), labels: metadata.labels, annotations: kept }),
     spec,
-    status,
+    status: status && { ...status, ...answered(status) },
   });
+}
+
+/** Conditions that name a question and answer it; other fields of theirs have a meaning when they are absent, too. */
+function answered({ conditions }: NonNullable<Service['status']>): Pick<NonNullable<Service['status']>, 'conditions'> {
+  const texts = conditions?.filter(({ type, status }) => type && status);
+  return texts ? { conditions: texts.map((each) => ({ ...each, message: each.message ?? '' })) } : {};
 }
 
 /** What decides whether and where a node gets traffic; no images, no capacity, no heartbeat times. */
 export function trimNode(node: Node): Node {
-  const { metadata, spec, status } = node;
+  const { metadata, spec, status } = withoutNulls(node);
   const ready = status?.conditions?.find((condition) => condition.type === 'Ready');
   return {
     metadata: present({ ...commonMeta(metadata), labels: metadata.labels }),
@@ -34,7 +40,7 @@ export function trimNode(node: Node): Node {
       unschedulable: spec?.unschedulable,
     }),
     status: present({
-      addresses: status?.addresses,
+      addresses: status?.addresses?.filter(({ address }) => typeof address === 'string'),
       conditions: ready && [{ type: ready.type, status: ready.status }],
     }),
   };
@@ -42,7 +48,7 @@ export function trimNode(node: Node): Node {
 
 /** Where the pods of a Service are, on which ports, and whether they can take traffic. */
 export function trimEndpointSlice(slice: EndpointSlice): EndpointSlice {
-  const { metadata, addressType, ports, endpoints } = slice;
+  const { metadata, addressType, ports, endpoints } = withoutNulls(slice);
   const service = metadata.labels?.[SERVICE_NAME];
   return present({
     metadata: present({
@@ -53,12 +59,35 @@ export function trimEndpointSlice(slice: EndpointSlice): EndpointSlice {
       labels: service === undefined ? undefined : { [SERVICE_NAME]: service },
     }),
     addressType,
-    // The API server writes null for no ports and for no endpoints.
-    ports: ports ?? undefined,
+    ports,
     endpoints: (endpoints ?? []).map(({ addresses, conditions, nodeName, zone }) =>
-      present({ addresses, conditions, nodeName, zone }),
+      present({ addresses: addresses ?? [], conditions, nodeName, zone }),
     ),
   });
+}
+
+/**
+ * The same without fields that are null, which means absent (API conventions, "Optional vs. Required"): the API server
+ * writes null for some empty lists, and other writers do for more. A copy only where there is such a field.
+ */
+function withoutNulls<T extends object>(value: T): T;
+function withoutNulls(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value;
+  if (Array.isArray(value)) {
+    const parts = value.map((part: unknown) => pruned(part)).filter((part) => part !== null);
+    return parts.length === value.length && parts.every((part, index) => part === value[index]) ? value : parts;
+  }
+  let same = true;
+  const fields = Object.entries(value).flatMap(([key, part]) => {
+    const kept = pruned(part);
+    same &&= kept === part && part !== null;
+    return kept === null ? [] : [[key, kept] as const];
+  });
+  return same ? value : Object.fromEntries(fields);
+}
+
+function pruned(value: unknown): unknown {
+  return typeof value === 'object' && value !== null ? withoutNulls(value) : value;
 }
 
 function commonMeta(metadata: ObjectMeta): Partial<ObjectMeta> & Pick<ObjectMeta, 'name' | 'uid' | 'resourceVersion'> {

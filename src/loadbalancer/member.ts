@@ -48,7 +48,9 @@ export function admit(service: Service, context: AdmissionContext): Admission {
   const ranges = readSourceRanges(service);
   const addresses = readRequestedAddresses(service, families, context.addressGrants);
   const settings = readSettings(service, context.capabilities.settings);
-  const ports = (service.spec?.ports ?? []).map((port, index) => readPort(port, index, uid, context.capabilities));
+  const ports = (service.spec?.ports ?? []).flatMap((port, index) =>
+    isPort(port.port) ? readPort(port, index, uid, context.capabilities) : [],
+  );
 
   const annotations = [...groupProblems(service, context), ...addresses.problems, ...settings.problems];
   const wholly = [...ranges.problems, ...(context.lenient ? [] : annotations)];
@@ -112,6 +114,11 @@ function groupProblems(service: Service, { allowedGroups, capabilities }: Admiss
   return [{ code: 'InvalidAnnotation', message, field: 'metadata.annotations[ballast.dev/load-balancer]' }];
 }
 
+/** The API server lets no other number pass; should one come all the same, nothing can listen on it. */
+function isPort(port: number | undefined): boolean {
+  return Number.isInteger(port) && port !== undefined && port >= 1 && port <= 65_535;
+}
+
 /** A port is either served or refused. */
 interface PortReading {
   readonly listener?: Listener;
@@ -121,7 +128,7 @@ interface PortReading {
 function readPort(servicePort: ServicePort, index: number, uid: string, capabilities: Capabilities): PortReading {
   const { port, name = '' } = servicePort;
   const protocol = protocolOf(servicePort);
-  const nodePort = servicePort.nodePort || undefined;
+  const nodePort = isPort(servicePort.nodePort) ? servicePort.nodePort : undefined;
   if (protocol === undefined || !capabilities.protocols.includes(protocol)) {
     const field = `spec.ports[${index}].protocol`;
     const message =

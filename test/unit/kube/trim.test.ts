@@ -33,6 +33,17 @@ describe('trimService', () => {
     });
   });
 
+  it('takes null for absent, however deep, and leaves the rest the same objects', () => {
+    const whole = service();
+    const text = JSON.stringify({
+      ...whole,
+      spec: { ...whole.spec, ports: [{ port: 80, name: null }], externalIPs: null },
+    });
+    const trimmed = trimService(JSON.parse(text));
+    expect(trimmed.spec).toEqual({ ...whole.spec, ports: [{ port: 80 }] });
+    expect(trimService(whole).spec).toBe(whole.spec);
+  });
+
   it('adds no keys for what is not there', () => {
     const { metadata } = trimService({ metadata: { name: 'a', uid: 'u', resourceVersion: '1' } });
     expect(Object.keys(metadata)).toEqual(['name', 'uid', 'resourceVersion']);
