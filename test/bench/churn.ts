@@ -88,7 +88,7 @@ async function cpuShare(pid: number, during: () => Promise<unknown>): Promise<nu
 async function beat({ driver }: GrownCluster, nodes: number, perSecond: number): Promise<void> {
   const startedAt = performance.now();
   for (let sent = 0; sent < perSecond * HEARTBEATS_FOR_SECONDS; sent++) {
-    await delay(startedAt + (sent * 1000) / perSecond - performance.now());
+    await delay(Math.max(0, startedAt + (sent * 1000) / perSecond - performance.now()));
     await heartbeat(driver, sent % nodes);
   }
 }

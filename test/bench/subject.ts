@@ -86,6 +86,9 @@ export interface BallastOptions {
   readonly nodeFlags?: readonly string[];
 }
 
+/** As `manifests/controller/deployment.yaml` sets it. */
+const NODE_OPTIONS = '--max-semi-space-size=4';
+
 /** Ballast as shipped (`dist/`), with the proxy provider that only gives addresses. RFC 2544 keeps 198.18.0.0/15 for tests. */
 export function ballast({ flags = [], nodeFlags = [] }: BallastOptions = {}): Ballast {
   return {
@@ -105,6 +108,8 @@ export function ballast({ flags = [], nodeFlags = [] }: BallastOptions = {}): Ba
         name: 'ballast',
         command: process.execPath,
         args: [...nodeFlags, program, 'controller', ...all],
+        // The second start on a control plane finds its code compiled.
+        env: { NODE_OPTIONS, NODE_COMPILE_CACHE: join(plane.logFolder, 'compile-cache') },
         plane,
       });
       const url = `http://127.0.0.1:${port}`;
