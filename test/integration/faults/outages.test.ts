@@ -1,6 +1,6 @@
 /** What becomes of Services while lists and watches break, or the API server answers nothing, late or with errors. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { isWrite, listOf, proxyApiServer, refusal, watchOf } from '#test/chaos/api-server';
 import { openAt } from '#test/fakes/sockets';
 import { always, firstTimes, type Cut, type Exchange, type FaultProxy } from '#test/chaos/fault-proxy';
@@ -8,6 +8,9 @@ import { addresses, isProgrammed, useCluster } from '../service/cluster.ts';
 import { newPool, startController } from '../service/controller.ts';
 import { stays } from '../service/wait.ts';
 import { startReplica } from './replica.ts';
+
+// Half a minute of it is meant to pass, and many run at once.
+vi.setConfig({ testTimeout: 180_000 });
 
 const cluster = useCluster();
 

@@ -19,7 +19,7 @@ export interface ReplicaOptions {
 }
 
 /** As long as a slow machine may take for what takes a moment, once nothing is in its way. */
-const PATIENCE_MS = 40_000;
+const PATIENCE_MS = 60_000;
 
 let replicas = 0;
 

@@ -1,10 +1,13 @@
 /** What becomes of Services when the controller's writes to the API server go wrong. */
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import type { Lease } from '#src/kube/wire';
 import { isWrite, patchOfService, refusal } from '#test/chaos/api-server';
 import { always, firstTimes, type Exchange, type Match } from '#test/chaos/fault-proxy';
 import { nodePorts, useCluster } from '../service/cluster.ts';
 import { startReplica, type Replica } from './replica.ts';
+
+// Many run at once.
+vi.setConfig({ testTimeout: 180_000 });
 
 const cluster = useCluster();
 
