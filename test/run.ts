@@ -4,7 +4,7 @@
  */
 import { fileURLToPath } from 'node:url';
 import { summaryLines, type Outcome } from './runner/outcome.ts';
-import { STAGES } from './runner/stages.ts';
+import { STAGES, together, type Stage } from './runner/stages.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const wanted = process.argv.slice(2);
@@ -20,14 +20,18 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => in
 
 process.chdir(root);
 const outcomes: Outcome[] = [];
-for (const stage of STAGES.filter(({ name }) => wanted.length === 0 || wanted.includes(name))) {
-  const startedAt = performance.now();
-  process.stdout.write(`${stage.name}\n`);
-  const outcome: Outcome = interrupt.signal.aborted
-    ? { passed: 0, failures: [{ name: stage.name, message: 'not run: interrupted' }], skips: [] }
-    : await stage.run(root, interrupt.signal);
-  outcomes.push(outcome);
-  process.stdout.write(`${stage.name} took ${((performance.now() - startedAt) / 1_000).toFixed(1)} s\n\n`);
+for (const group of together(STAGES.filter(({ name }) => wanted.length === 0 || wanted.includes(name)))) {
+  process.stdout.write(`${group.map(({ name }) => name).join(' and ')}\n`);
+  outcomes.push(...(await Promise.all(group.map(runStage))));
 }
 process.stdout.write(`${summaryLines(outcomes).join('\n')}\n`);
 process.exitCode = outcomes.some((outcome) => outcome.failures.length > 0) ? 1 : 0;
+
+async function runStage({ name, run }: Stage): Promise<Outcome> {
+  const startedAt = performance.now();
+  const outcome: Outcome = interrupt.signal.aborted
+    ? { passed: 0, failures: [{ name, message: 'not run: interrupted' }], skips: [] }
+    : await run(root, interrupt.signal);
+  process.stdout.write(`${name} took ${((performance.now() - startedAt) / 1_000).toFixed(1)} s\n\n`);
+  return outcome;
+}

@@ -16,13 +16,13 @@ export interface Skip {
   readonly reason: string;
 }
 
-/** What the reporter inside vitest tells the runner, as it happens. */
+/** What the reporter inside vitest, or the soak, tells the runner as it happens. */
 export type Message =
   | { readonly kind: 'passed' }
   | ({ readonly kind: 'failed' } & Failure)
   | ({ readonly kind: 'skipped' } & Skip);
 
-/** Adds up the messages of one vitest run. */
+/** Adds up the messages of one run. */
 export function collect(messages: readonly Message[]): Outcome {
   return {
     passed: messages.filter((message) => message.kind === 'passed').length,
@@ -32,12 +32,12 @@ export function collect(messages: readonly Message[]): Outcome {
 }
 
 /**
- * How a vitest run ended, on top of what its tests said: a run that broke off, hung, or had no test is a failure even
+ * How a run ended, on top of what its tests said: a run that broke off, hung, or had no test is a failure even
  * when no test failed.
  */
 export function judge(stage: string, outcome: Outcome, end: { readonly exit: string; readonly ok: boolean }): Outcome {
   const tests = outcome.passed + outcome.failures.length;
-  if (!end.ok && outcome.failures.length === 0) return withFailure(outcome, stage, `vitest ended with ${end.exit}`);
+  if (!end.ok && outcome.failures.length === 0) return withFailure(outcome, stage, `the run ended with ${end.exit}`);
   if (tests === 0) return withFailure(outcome, stage, 'not a single test ran');
   return outcome;
 }

@@ -8,6 +8,8 @@ import { collect, judge, type Failure, type Outcome } from './outcome.ts';
 export interface Stage {
   readonly name: string;
   readonly run: (root: string, signal: AbortSignal) => Promise<Outcome>;
+  /** The stage before it, with which it runs at once, because both mostly wait; its output comes at its end. */
+  readonly beside?: string;
 }
 
 interface Check {
@@ -31,7 +33,23 @@ export const STAGES: readonly Stage[] = [
   { name: 'contract', run: vitest('contract', 10 * MINUTE_MS) },
   { name: 'integration', run: prepared(controlPlanePrograms, vitest('integration', 30 * MINUTE_MS)) },
   { name: 'e2e', run: prepared(labPrograms, vitest('e2e', 60 * MINUTE_MS)) },
+  { name: 'soak', run: prepared(controlPlanePrograms, runSoak), beside: 'e2e' },
 ];
+
+/** The stages that run at once, in the order in which that begins. */
+export function together(stages: readonly Stage[]): readonly (readonly Stage[])[] {
+  const groups: Stage[][] = [];
+  for (const stage of stages) {
+    const last = groups.at(-1);
+    if (last?.some(({ name }) => name === stage.beside)) last.push(stage);
+    else groups.push([stage]);
+  }
+  return groups;
+}
+
+/** As long as it makes new rounds; the last may take a while longer. */
+const SOAK_MINUTES = 3;
+const SOAK_TIMEOUT_MS = 20 * MINUTE_MS;
 
 /** Building Kubernetes from sources on two slow cores, with room. */
 const BUILD_TIMEOUT_MS = 90 * MINUTE_MS;
@@ -83,6 +101,20 @@ async function runChecks(root: string, signal: AbortSignal): Promise<Outcome> {
     if (!result.ok) failures.push({ name: check.name, message: `${result.exit}\n${result.text.trim()}` });
   }
   return { passed: CHECKS.length - failures.length, failures, skips: [] };
+}
+
+/** One test, whose seed is new each time and stands in its output. */
+async function runSoak(root: string, signal: AbortSignal): Promise<Outcome> {
+  const result = await runCommand({
+    command: process.execPath,
+    arguments: ['--conditions=source', join(root, 'test/soak/main.ts'), '--minutes', String(SOAK_MINUTES)],
+    timeoutMs: SOAK_TIMEOUT_MS,
+    signal,
+    output: 'capture',
+    sendsMessages: true,
+  });
+  process.stdout.write(result.text);
+  return judge('soak', collect(result.messages), result);
 }
 
 function vitest(project: string, timeoutMs: number): Stage['run'] {

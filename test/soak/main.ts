@@ -18,7 +18,7 @@ import { runSoak, type Round, type SoakResult } from './soak.ts';
 
 const MINUTE_MS = 60_000;
 /** The longest pauses of the controller's retries, a takeover, and a slow machine. */
-const QUIET_LIMIT_MS = 2 * MINUTE_MS;
+const QUIET_LIMIT_MS = 4 * MINUTE_MS;
 /** While a failure is made smaller, what takes longer than this counts as the failure. */
 const SHRINK_QUIET_LIMIT_MS = MINUTE_MS;
 

@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, it } from 'vitest';
 import { runCommand } from '#test/runner/command';
 import { collect, judge, summaryLines, type Outcome } from '#test/runner/outcome';
+import { STAGES, together } from '#test/runner/stages';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const folders: string[] = [];
@@ -125,6 +126,20 @@ describe('a program that hangs', () => {
     });
     expect(result.ok).toBe(false);
     expect(result.exit).toContain('ENOENT');
+  });
+});
+
+describe('the stages', () => {
+  const names = (wanted: (name: string) => boolean): readonly (readonly string[])[] =>
+    together(STAGES.filter(({ name }) => wanted(name))).map((group) => group.map(({ name }) => name));
+
+  it('run one after the other, but the soak beside the end-to-end tests', () => {
+    expect(names(() => true)).toEqual([['checks'], ['unit'], ['contract'], ['integration'], ['e2e', 'soak']]);
+  });
+
+  it('run alone when the one beside is not wanted', () => {
+    expect(names((name) => name === 'soak')).toEqual([['soak']]);
+    expect(names((name) => name === 'integration' || name === 'soak')).toEqual([['integration'], ['soak']]);
   });
 });
 
