@@ -5,6 +5,7 @@ import { publishedAddressesOf } from '../loadbalancer/member.ts';
 import { publishedListenersOf } from '../loadbalancer/published.ts';
 import type { Hold, HoldChange } from '../loadbalancer/nodeguard.ts';
 import { leftOutNodes } from '../loadbalancer/nodes.ts';
+import { byAge } from '../loadbalancer/desired.ts';
 import type { Provider, PublishedLoadBalancer } from '../loadbalancer/provider.ts';
 import { Backoff } from '../runtime/backoff.ts';
 import { sleep, type Clock } from '../runtime/clock.ts';
@@ -24,7 +25,6 @@ import type { EventSink, Fence, ServiceWriter, Stores } from './ports.ts';
 import { planReport, type PlanReport, type Preview } from './preview.ts';
 import { Reconciler } from './reconcile.ts';
 import { Roster, type RosterOptions } from './roster.ts';
-import { startOrder } from './startorder.ts';
 import { Waiters } from './waiters.ts';
 import { Writes } from './writes.ts';
 
@@ -142,7 +142,7 @@ export class ServiceController {
       throw error;
     }
     this.#state = 'started';
-    for (const key of startOrder(this.keys(), this.#roster)) this.#enqueue(key);
+    this.#enqueueAll();
     const endAudit = startAudit({
       periodMs: config.resyncMs,
       clock,
@@ -294,9 +294,11 @@ export class ServiceController {
   }
 }
 
-/** What the status of this provider's Services shows, by load balancer. */
+/** What the status of this provider's Services shows, by load balancer. Who is older comes first: a status may be forged. */
 function publishedBy(roster: Roster): readonly PublishedLoadBalancer[] {
-  const parts = [...roster.parts()].filter(({ service }) => publishedAddressesOf(service).length > 0);
+  const parts = [...roster.parts()]
+    .filter(({ service }) => publishedAddressesOf(service).length > 0)
+    .sort((a, b) => byAge(a.service, b.service));
   return [...Map.groupBy(parts, ({ key }) => key)].map(([key, own]) => ({
     id: parseKey(key),
     addresses: [...new Set(own.flatMap(({ service }) => publishedAddressesOf(service)))],

@@ -10,6 +10,10 @@ export interface ControllerOptions {
   readonly flags?: readonly string[];
   /** Where the flags have it serve its metrics; by default a free port of loopback. */
   readonly metricsUrl?: string;
+  /** `--proxy-addresses`; a pool of its own by default. */
+  readonly pool?: string;
+  /** Keeps the rules for nodes' addresses and for requested ones that hold by default; off, for tests live on loopback. */
+  readonly strict?: boolean;
   /** A PEM file with the authority of its certificate. */
   readonly metricsCa?: string;
 }
@@ -32,16 +36,20 @@ export function newPool(): string {
   return `${network}.1-${network}.200`;
 }
 
+const LENIENT = [
+  ['--node-addresses', '127.0.0.0/8,10.0.0.0/8,fd00::/8,::1'],
+  ['--allow-address', '*=*'],
+];
+
 /** Starts the controller against the cluster, with the proxy provider on addresses of loopback; resolves when it is ready. */
 export async function startController(cluster: Cluster, options: ControllerOptions = {}): Promise<Controller> {
   const port = await freePort();
   const flags = [
     ['--kubeconfig', cluster.plane.kubeconfigPath],
-    ['--proxy-addresses', newPool()],
+    ['--proxy-addresses', options.pool ?? newPool()],
     ['--metrics-bind-address', `127.0.0.1:${port}`],
     ['--leader-elect', 'false'],
-    ['--node-addresses', '127.0.0.0/8,10.0.0.0/8,fd00::/8,::1'],
-    ['--allow-address', '*=*'],
+    ...(options.strict ? [] : LENIENT),
     ['--default-provider', 'proxy'],
     ['--log-level', 'debug'],
     ['--shutdown-timeout', '2s'],
