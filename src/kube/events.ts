@@ -39,7 +39,7 @@ export interface EventRecorderOptions {
   readonly fence: () => void;
   /** Default: `ballast.dev/controller`. */
   readonly controller?: string;
-  /** Most Events waiting to be written. Default: 1000. */
+  /** Most Events waiting to be written, half of them of one namespace. Default: 1000. */
   readonly queueSize?: number;
   /** How long the end of `run` may take to write what waits. Default: 3 s. */
   readonly flushMs?: number;
@@ -99,7 +99,7 @@ export class EventRecorder {
       if (!this.#pending.has(known.series) && this.#mayWrite(ref, now)) this.#enqueue(known.series);
       return;
     }
-    if (this.#pending.size >= this.#queueSize) return this.#drop('queue_full');
+    if (this.#isFull(ref)) return this.#drop('queue_full');
     if (!this.#mayWrite(ref, now)) return this.#drop('rate_limited');
     const at = new Date();
     const series = { ref, details, name: eventName(ref), firstAt: at, lastAt: at, count: 1, writtenCount: 0 };
@@ -123,6 +123,15 @@ export class EventRecorder {
     }
     signal.removeEventListener('abort', onAbort);
     await this.#flush();
+  }
+
+  /** Half of the queue is the most that one namespace may fill: ten thousand Services of one silence nobody else's. */
+  #isFull({ namespace }: ObjectRef): boolean {
+    const { size } = this.#pending;
+    if (size >= this.#queueSize) return true;
+    const share = Math.ceil(this.#queueSize / 2);
+    if (size < share) return false;
+    return [...this.#pending].filter(({ ref }) => ref.namespace === namespace).length >= share;
   }
 
   #enqueue(series: EventSeries): void {

@@ -223,7 +223,7 @@ describe('too many events', () => {
 
   it('for the queue are dropped, and recording goes on', async () => {
     const events = recorder({ queueSize: 3 });
-    for (const name of ['a', 'b', 'c', 'd', 'e']) events.record(other(name), ensured);
+    for (const name of ['a', 'b', 'c', 'd', 'e']) events.record({ ...other(name), namespace: name }, ensured);
     expect(await dropped()).toEqual({ queue_full: 2 });
     running = events.run(stop.signal);
     await settle();
@@ -231,6 +231,18 @@ describe('too many events', () => {
     events.record(other('d'), ensured);
     await settle();
     expect(server.created).toHaveLength(4);
+  });
+
+  it('of one namespace fill half of the queue, and leave the other half to the others', async () => {
+    const events = recorder({ queueSize: 10 });
+    for (let i = 0; i < 100; i += 1) events.record({ ...other(`flood-${i}`), namespace: 'flood' }, ensured);
+    for (let i = 0; i < 4; i += 1) events.record(other(`quiet-${i}`), ensured);
+    expect(await dropped()).toEqual({ queue_full: 95 });
+    running = events.run(stop.signal);
+    await settle();
+    const written = server.created.map(({ regarding }) => regarding?.name ?? '');
+    expect(written.filter((name) => name.startsWith('quiet-'))).toHaveLength(4);
+    expect(written).toHaveLength(9);
   });
 });
 
