@@ -87,7 +87,7 @@ export interface BallastOptions {
 }
 
 /** As `manifests/controller/deployment.yaml` sets it. */
-const NODE_OPTIONS = '--max-semi-space-size=4';
+const MEMORY_SETTINGS = { NODE_OPTIONS: '--max-semi-space-size=4', MALLOC_ARENA_MAX: '2' };
 
 /** Ballast as shipped (`dist/`), with the proxy provider that only gives addresses. RFC 2544 keeps 198.18.0.0/15 for tests. */
 export function ballast({ flags = [], nodeFlags = [] }: BallastOptions = {}): Ballast {
@@ -109,7 +109,7 @@ export function ballast({ flags = [], nodeFlags = [] }: BallastOptions = {}): Ba
         command: process.execPath,
         args: [...nodeFlags, program, 'controller', ...all],
         // The second start on a control plane finds its code compiled.
-        env: { NODE_OPTIONS, NODE_COMPILE_CACHE: join(plane.logFolder, 'compile-cache') },
+        env: { ...MEMORY_SETTINGS, NODE_COMPILE_CACHE: join(plane.logFolder, 'compile-cache') },
         plane,
       });
       const url = `http://127.0.0.1:${port}`;
