@@ -70,6 +70,29 @@ describe('the API server', () => {
   });
 });
 
+describe('an administrator of one namespace, by Kubernetes’ own role', () => {
+  it('may make Services, and neither write their status nor EndpointSlices nor nodes', async () => {
+    const { plane } = cluster;
+    await plane.request('POST', `/api/v1/namespaces/${thief.name}/serviceaccounts`, { metadata: { name: 'admin' } });
+    // A controller that does not run here puts these together to the role `admin`.
+    for (const part of ['view', 'edit', 'admin']) {
+      const name = `system:aggregate-to-${part}`;
+      await plane.request('POST', `/apis/rbac.authorization.k8s.io/v1/namespaces/${thief.name}/rolebindings`, {
+        metadata: { name: part },
+        roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name },
+        subjects: [{ kind: 'ServiceAccount', name: 'admin', namespace: thief.name }],
+      });
+    }
+    const kubeconfigPath = await plane.createServiceAccountKubeconfig(thief.name, 'admin');
+    const may = async (...what: readonly string[]): Promise<string> =>
+      (await plane.kubectl(['auth', 'can-i', ...what, '--namespace', thief.name], { kubeconfigPath })).stdout.trim();
+    expect(await may('create', 'services')).toBe('yes');
+    expect(await may('patch', 'services', '--subresource=status')).toBe('no');
+    expect(await may('create', 'endpointslices.discovery.k8s.io')).toBe('no');
+    expect(await may('patch', 'nodes', '--subresource=status')).toBe('no');
+  });
+});
+
 describe('a Service', () => {
   it('may not choose its address, in either form', async () => {
     await victim.create('web');
