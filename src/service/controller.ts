@@ -17,6 +17,7 @@ import { Echo } from './echo.ts';
 import { EventRouter } from './enqueue.ts';
 import { explain, type Decision, type Leadership } from './explain.ts';
 import { failureOf } from './failure.ts';
+import { homeOf } from './gather.ts';
 import { Ledger } from './ledger.ts';
 import type { ServiceMetrics } from './metrics.ts';
 import { nodeAnnouncement } from './nodeevents.ts';
@@ -24,7 +25,7 @@ import { NodeTracker } from './nodetracker.ts';
 import type { EventSink, Fence, ServiceWriter, Stores } from './ports.ts';
 import { planReport, type PlanReport, type Preview } from './preview.ts';
 import { Reconciler } from './reconcile.ts';
-import { Roster, type RosterOptions } from './roster.ts';
+import { Roster, type Part, type RosterOptions } from './roster.ts';
 import { Waiters } from './waiters.ts';
 import { Writes } from './writes.ts';
 
@@ -224,13 +225,17 @@ export class ServiceController {
       provider: this.provider.name,
       needsNodePorts: this.provider.capabilities.needsNodePorts,
       rules,
-      preview: part?.kind === 'member' ? await this.#preview(part.key, signal) : undefined,
+      preview: part?.kind === 'member' ? await this.#preview(this.#homeOf(part), signal) : undefined,
       nodes: this.#nodes.current,
       leftOut: leftOutNodes(stores.nodes.list(), config.nodeAddresses),
       held: this.#nodes.hold?.missing.map(({ name: missing }) => missing) ?? [],
       endpointSlices: stores.endpointSlices.byIndex('service', name),
       ...(leadership && { leadership }),
     });
+  }
+
+  #homeOf({ service, key }: Part): LoadBalancerKey {
+    return homeOf(service, key, this.#roster, this.#ledger);
   }
 
   #fence(): void {

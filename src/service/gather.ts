@@ -11,12 +11,28 @@ export interface Gathered {
   readonly leaving: readonly Service[];
 }
 
-/** `held` are the UIDs that the provider has just been found to hold for this load balancer. */
+/**
+ * A Service whose group is refused stands under its own name; one that a group holds stays that group's member all the
+ * same, until it names another that makes sense.
+ */
 export function gather(key: LoadBalancerKey, roster: Roster, ledger: Ledger): Gathered {
   const leaving = new Map(roster.leaving(key).map((service) => [service.metadata.uid, service]));
   for (const uid of ledger.heldBy(key)) {
     const part = roster.byUid(uid);
     if (part?.kind === 'leaving') leaving.set(uid, part.service);
   }
-  return { members: roster.members(key), leaving: [...leaving.values()] };
+  const own = roster.members(key).filter((service) => homeOf(service, key, roster, ledger) === key);
+  const strays = [...ledger.heldBy(key)].flatMap((uid) => {
+    const part = roster.byUid(uid);
+    if (part?.kind !== 'member' || part.key === key) return [];
+    return homeOf(part.service, part.key, roster, ledger) === key ? part.service : [];
+  });
+  return { members: [...own, ...strays], leaving: [...leaving.values()] };
+}
+
+/** The load balancer that a member stays with; `named` is the one under which it stands. */
+export function homeOf(service: Service, named: LoadBalancerKey, roster: Roster, ledger: Ledger): LoadBalancerKey {
+  const holders = ledger.holdersOf(service.metadata.uid);
+  if (holders.has(named) || !roster.isRefusedGroup(service)) return named;
+  return [...holders].toSorted().find((holder) => !roster.isForbidden(service, holder)) ?? named;
 }

@@ -1,6 +1,6 @@
 import type { Service } from '../kube/wire.ts';
 import { claimOf, type ClaimRules } from '../loadbalancer/claim.ts';
-import { PREFIX } from '../loadbalancer/annotations.ts';
+import { LOAD_BALANCER_ANNOTATION, PREFIX } from '../loadbalancer/annotations.ts';
 import { currentConditions, foreignConditions } from '../loadbalancer/conditions.ts';
 import { assignmentOf, type AllowedGroups } from '../loadbalancer/group.ts';
 import { keyOf, type LoadBalancerKey } from '../loadbalancer/identity.ts';
@@ -79,6 +79,16 @@ export class Roster {
   /** The part of the Service with this UID. */
   byUid(uid: string): Part | undefined {
     return this.#byUid.get(uid);
+  }
+
+  /** Whether the group that the Service names is none that it may join. */
+  isRefusedGroup(service: Service): boolean {
+    return assignmentOf(service, this.#options.allowedGroups).refusal !== undefined;
+  }
+
+  /** Whether this is the very group that the Service names and may not join. */
+  isForbidden(service: Service, key: LoadBalancerKey): boolean {
+    return key === `group/${service.metadata.annotations?.[LOAD_BALANCER_ANNOTATION] ?? ''}`;
   }
 
   /** The part of the Service `namespace/name`. */

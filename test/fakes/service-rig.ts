@@ -5,7 +5,7 @@ import type { EndpointSlice, Node, Service } from '#src/kube/wire';
 import { SERVICE_CONFIG_DEFAULTS, claimRules, type ServiceConfig } from '#src/service/config';
 import { ServiceController } from '#src/service/controller';
 import { registerServiceMetrics } from '#src/service/metrics';
-import { keyName, sliceOwners, type Fence } from '#src/service/ports';
+import { keyName, sliceOwners, type EventSink, type Fence } from '#src/service/ports';
 import type { Claimant } from '#src/loadbalancer/claim';
 import { node } from './builders.ts';
 import { FakeClock } from './clock.ts';
@@ -23,6 +23,8 @@ export interface RigOptions {
   readonly nodes?: readonly Node[];
   /** The cluster of another rig, so that two controllers work on it. */
   readonly cluster?: Rig;
+  /** Where events go instead of being recorded by the rig. */
+  readonly events?: EventSink;
   /** From 0 to below 1, for choosing NodePorts; always 0 by default. */
   readonly random?: () => number;
 }
@@ -160,7 +162,7 @@ export class Rig {
       rules: claimRules(config, [provider, ...(this.#options.others ?? [])]),
       stores: { services: api.store, nodes: this.nodes, endpointSlices: this.slices },
       writer: api,
-      events: {
+      events: this.#options.events ?? {
         record: (service, type, reason, message) =>
           void this.events.push({ service: keyName(service), type, reason, message }),
         recordNode: (name, type, reason, message) => void this.nodeEvents.push({ name, type, reason, message }),

@@ -83,6 +83,42 @@ describe('a member of a group that comes to ask nonsense', () => {
     expect(algorithmOf(rig, A)).toEqual({ algorithm: 'least-connections', idleTimeoutSeconds: 30 });
   });
 
+  it('stays in its group when the group that it names makes no sense, or is not for it', async () => {
+    for (const group of ['Not A Name', 'elsewhere/shared']) {
+      const rig = await startRig();
+      rig.api.create(named('a', 80, IN_GROUP));
+      rig.api.create(named('b', 81, IN_GROUP));
+      await rig.settle();
+      const before = rig.api.must(B);
+      forget(rig);
+      rig.api.annotate(A, { 'ballast.dev/load-balancer': group });
+      await rig.settle(rig.config.resyncMs);
+      expect(rig.provider.applied).toEqual([]);
+      expect(rig.world.reachable()).toEqual(BOTH);
+      expect(rig.condition(A, 'Accepted')).toMatch(/^False (InvalidAnnotation|GroupNotAllowed)$/);
+      expect(rig.api.must(A).status?.loadBalancer?.ingress).toEqual([{ ip: '192.0.2.1', ipMode: 'VIP' }]);
+      expect(rig.told(A)).toEqual(['SyncLoadBalancerFailed']);
+      expect(rig.api.must(B)).toEqual(before);
+      const decisions = await rig.controller.explainFor(A, new AbortController().signal);
+      expect(decisions?.find(({ verdict }) => verdict === 'no')?.text).toMatch(
+        /^(InvalidAnnotation|GroupNotAllowed): /,
+      );
+      expect(decisions?.map(({ text }) => text)).toContain('Nothing is left to do.');
+      // What is outside outlives the process, and so does the membership.
+      await rig.restart();
+      expect(rig.world.reachable().toSorted()).toEqual(BOTH);
+      rig.api.annotate(A, { 'ballast.dev/load-balancer': 'other' });
+      await rig.settle();
+      expect(rig.world.reachable().toSorted()).toEqual(['192.0.2.1:81/TCP', '192.0.2.2:80/TCP']);
+      expect(rig.condition(A, 'Programmed')).toBe('True Programmed');
+      rig.api.delete(A);
+      rig.api.delete(B);
+      await rig.settle();
+      expect(rig.world.list()).toEqual([]);
+      expect(rig.api.list()).toEqual([]);
+    }
+  });
+
   it('keeps its very settings, also when the group changes around it', async () => {
     const rig = await group();
     rig.api.annotate(A, { 'ballast.dev/algorithm': 'random' });
