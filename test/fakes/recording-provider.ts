@@ -22,6 +22,7 @@ import type {
   Plan,
   PlanStep,
   Provider,
+  ApplyContext,
   ProviderContext,
   PublishedLoadBalancer,
 } from '#src/loadbalancer/provider';
@@ -134,7 +135,7 @@ export class RecordingProvider implements Provider<RecordingObserved, RecordingS
     return desired ? planDesired(desired, observed) : { steps: planNothing(observed), refusals: [] };
   }
 
-  async apply(step: RecordingStep, { signal }: ProviderContext): Promise<void> {
+  async apply(step: RecordingStep, { signal }: ApplyContext): Promise<void> {
     signal.throwIfAborted();
     const count = ++this.#steps;
     await this.beforeStep(step, count);

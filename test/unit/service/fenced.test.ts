@@ -25,4 +25,23 @@ describe('a controller that is fenced', () => {
     expect(rig.world.list()).toHaveLength(2);
     expect(rig.condition(LATE, 'Programmed')).toBe('True Programmed');
   });
+
+  it('lets a step that makes several writes ask before each, and ends the reconcile with its answer', async () => {
+    const rig = await startRig();
+    let writes = 0;
+    rig.provider.apply = async (_step, { fence }) => {
+      fence();
+      writes += 1;
+      rig.fence = () => {
+        throw new BallastError('NotLeader', 'fenced');
+      };
+      fence();
+      writes += 1;
+    };
+    rig.api.create(service({ loadBalancerClass: null }));
+    await rig.settle();
+    expect(writes).toBe(1);
+    expect(rig.captured.lines.filter(({ msg }) => msg === 'reconciled')).toMatchObject([{ code: 'NotLeader' }]);
+    expect(rig.condition('default/web', 'Programmed')).toBeUndefined();
+  });
 });
