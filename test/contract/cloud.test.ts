@@ -58,6 +58,7 @@ async function create(): Promise<CloudHarness> {
 testProvider<CloudHarness>({
   name: 'the provider of the small cloud of the tests',
   create,
+  histories: 10,
   damage: [
     {
       name: 'a listener that somebody removed',
