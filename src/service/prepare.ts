@@ -27,7 +27,7 @@ export interface PrepareOptions {
   readonly random: () => number;
   readonly signal: AbortSignal;
   readonly log: Pick<Log, 'info'>;
-  /** Whether a state of the Service is still one that the provider serves. */
+  /** Whether a state of the Service still asks for this load balancer. */
   readonly isMember: (service: Service) => boolean;
 }
 

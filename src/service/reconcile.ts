@@ -1,13 +1,14 @@
 import { BallastError } from '../errors.ts';
 import type { Service } from '../kube/wire.ts';
 import { buildDesired, type DesiredInput, type DesiredResult } from '../loadbalancer/desired.ts';
-import { parseKey, type LoadBalancerKey } from '../loadbalancer/identity.ts';
+import { keyOf, parseKey, type LoadBalancerKey } from '../loadbalancer/identity.ts';
 import { listenerKey, type DesiredLoadBalancer, type LoadBalancerId, type NodeSet } from '../loadbalancer/model.ts';
 import type { Provider, ProviderContext } from '../loadbalancer/provider.ts';
 import type { ReconcileContext } from '../runtime/controller.ts';
 import type { Result } from '../runtime/outcome.ts';
 import { Announcer, uidsOf, waitingMembers, type Work } from './announcer.ts';
 import { applySteps, type Applied } from './apply.ts';
+import { stillAsksFor } from './asksfor.ts';
 import type { ServiceConfig } from './config.ts';
 import { decide, mayPass, problemsByMember, worstOf } from './decide.ts';
 import { failureOf } from './failure.ts';
@@ -22,7 +23,7 @@ import { needsPreparation, prepareService, withoutPostponed } from './prepare.ts
 import type { MemberFailure, PrepareOptions, Unprepared } from './prepare.ts';
 import type { Preview } from './preview.ts';
 import { ReconcileResults } from './reconcileresult.ts';
-import { partOf, type Roster, type RosterOptions } from './roster.ts';
+import type { Roster, RosterOptions } from './roster.ts';
 import { StatusWriter } from './statuswriter.ts';
 import type { Waiters } from './waiters.ts';
 import type { Writes } from './writes.ts';
@@ -135,6 +136,7 @@ export class Reconciler {
     const served = kept ? this.#served(parseKey(key), prepared.members, observed) : wanted.desired;
     const status = served && provider.status(served, observed);
     const statuses = await this.#statuses.write({
+      key,
       members: withoutPostponed(prepared.members, prepared.failures),
       desired: served,
       kept,
@@ -178,7 +180,7 @@ export class Reconciler {
       id,
       members,
       leaving: gather(key, roster, ledger).leaving,
-      unprepared: this.#unprepared(id, members, this.#prepareOptions(context)).map(({ service }) => service),
+      unprepared: this.#unprepared(id, members, this.#prepareOptions(id, context)).map(({ service }) => service),
       wanted,
       plan,
       kept,
@@ -231,7 +233,7 @@ export class Reconciler {
 
   async #prepare(id: LoadBalancerId, members: readonly Service[], context: ReconcileContext): Promise<Prepared> {
     const { provider, ledger } = this.#options;
-    const options = this.#prepareOptions(context);
+    const options = this.#prepareOptions(id, context);
     const newest = new Map(members.map((service) => [service.metadata.uid, service]));
     const unservable = new Set<string>();
     const failures: MemberFailure[] = [];
@@ -259,7 +261,7 @@ export class Reconciler {
     };
   }
 
-  #prepareOptions({ signal, log }: ProviderContext): PrepareOptions {
+  #prepareOptions(id: LoadBalancerId, { signal, log }: ProviderContext): PrepareOptions {
     const { provider, writes, config, stores, claims, random } = this.#options;
     return {
       provider: provider.name,
@@ -271,7 +273,7 @@ export class Reconciler {
       random,
       signal,
       log,
-      isMember: (service) => partOf(service, claims)?.kind === 'member',
+      isMember: (service) => stillAsksFor(service, keyOf(id), claims),
     };
   }
 
@@ -301,6 +303,7 @@ export class Reconciler {
       const failure = failureOf(error, context.signal);
       const { code, message } = failure;
       await this.#statuses.write({
+        key,
         members: waitingMembers(members, wanted),
         desired: wanted.desired,
         kept: false,

@@ -1,5 +1,6 @@
 import type { BallastError } from '../errors.ts';
 import type { Service } from '../kube/wire.ts';
+import type { LoadBalancerKey } from '../loadbalancer/identity.ts';
 import type { Warning } from '../loadbalancer/desired.ts';
 import type { DesiredLoadBalancer } from '../loadbalancer/model.ts';
 import type { LoadBalancerStatus, Provider } from '../loadbalancer/provider.ts';
@@ -9,7 +10,8 @@ import type { MemberProblems } from './decide.ts';
 import { withFinalizers } from './finalizers.ts';
 import { failureOf } from './failure.ts';
 import type { EventSink, ServicePatch } from './ports.ts';
-import { partOf, type RosterOptions } from './roster.ts';
+import { stillAsksFor } from './asksfor.ts';
+import type { RosterOptions } from './roster.ts';
 import type { Writes } from './writes.ts';
 
 export interface StatusWriterOptions {
@@ -22,6 +24,8 @@ export interface StatusWriterOptions {
 }
 
 export interface StatusInput {
+  /** The load balancer that the members ask for. */
+  readonly key: LoadBalancerKey;
   readonly members: readonly Service[];
   /** What is served, or was left as it is. */
   readonly desired: DesiredLoadBalancer | undefined;
@@ -65,7 +69,7 @@ export class StatusWriter {
     const outcome = await writes.send({
       purpose: 'status',
       service,
-      compute: (current) => this.#patch({ ...view, service: current }),
+      compute: (current) => this.#patch({ ...view, service: current }, input.key),
       subresource: 'status',
       signal: input.signal,
     });
@@ -92,9 +96,10 @@ export class StatusWriter {
     };
   }
 
-  #patch(view: MemberView): ServicePatch | undefined {
+  #patch(view: MemberView, key: LoadBalancerKey): ServicePatch | undefined {
     const { provider, claims, now } = this.#options;
-    if (partOf(view.service, claims)?.kind !== 'member') return undefined;
+    // Who asks for another load balancer by now has the status of that one.
+    if (!stillAsksFor(view.service, key, claims)) return undefined;
     const status = statusFields(view.service, memberStatus(view), now());
     // Before anything was made outside, preparing has put the finalizers on; where that may wait, they come here.
     const finalizers = view.member && withFinalizers(view.service, provider.name);
