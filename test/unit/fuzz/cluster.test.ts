@@ -96,7 +96,7 @@ async function reachRecording(
   provider: RecordingProvider,
   desired: DesiredLoadBalancer | undefined,
 ): Promise<readonly Refusal[]> {
-  const context = { signal: new AbortController().signal, log: silentLog };
+  const context = { signal: new AbortController().signal, log: silentLog, fence: () => {} };
   const look = (): Promise<RecordingObserved> => provider.observe(groupId(), context);
   const { steps, refusals } = provider.plan(desired, await look());
   for (const step of steps) await provider.apply(step, context);
