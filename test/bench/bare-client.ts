@@ -56,25 +56,30 @@ async function write({ metadata: { namespace, name } }: Service): Promise<void> 
   await body.dump();
 }
 
-const list = await agent.request({ origin: API_URL, path: COLLECTION, method: 'GET', headers });
-const { items, metadata }: { items: readonly Service[]; metadata: { resourceVersion: string } } = JSON.parse(
-  await list.body.text(),
-);
-for (const service of items) see(service);
-const watch = await agent.request({
-  origin: API_URL,
-  path: `${COLLECTION}?watch=1&resourceVersion=${metadata.resourceVersion}`,
-  method: 'GET',
-  headers,
-  bodyTimeout: 0,
-});
-let rest = '';
-watch.body.setEncoding('utf8');
-for await (const chunk of watch.body) {
-  const lines = (rest + String(chunk)).split('\n');
-  rest = lines.pop() ?? '';
-  for (const line of lines) {
-    const event: { type: string; object: Service } = JSON.parse(line);
-    if (event.type !== 'DELETED') see(event.object);
+/** Until the API server ends the watch, as it does with clients that are slow. */
+async function follow(): Promise<void> {
+  const list = await agent.request({ origin: API_URL, path: COLLECTION, method: 'GET', headers });
+  const { items, metadata }: { items: readonly Service[]; metadata: { resourceVersion: string } } = JSON.parse(
+    await list.body.text(),
+  );
+  for (const service of items) see(service);
+  const watch = await agent.request({
+    origin: API_URL,
+    path: `${COLLECTION}?watch=1&resourceVersion=${metadata.resourceVersion}`,
+    method: 'GET',
+    headers,
+    bodyTimeout: 0,
+  });
+  let rest = '';
+  watch.body.setEncoding('utf8');
+  for await (const chunk of watch.body) {
+    const lines = (rest + String(chunk)).split('\n');
+    rest = lines.pop() ?? '';
+    for (const line of lines) {
+      const event: { type: string; object: Service } = JSON.parse(line);
+      if (event.type === 'ADDED' || event.type === 'MODIFIED') see(event.object);
+    }
   }
 }
+
+for (;;) await follow();

@@ -8,7 +8,7 @@ import type { ControlPlane } from '#test/control-plane/control-plane';
 export const CONCURRENCY = 16;
 
 export interface WatchEvent<T> {
-  readonly type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK' | 'ERROR';
+  readonly type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'ERROR';
   readonly object: T;
 }
 
@@ -58,36 +58,80 @@ export class Driver {
     return (performance.now() - startedAt) / 1000;
   }
 
-  /** What changes from the list of now on, until the signal aborts; resolves once it watches. */
+  /**
+   * What there is, as `ADDED`, and then what changes, until the signal aborts; resolves once it watches. The API server
+   * ends a watch whose client is slow, as one is on a busy machine: it then goes on where it was, or from a new list.
+   */
   async watch<T extends KubeObject>(
     path: string,
     onEvent: (event: WatchEvent<T>) => void,
     signal: AbortSignal,
-  ): Promise<List<T>> {
+  ): Promise<void> {
+    const known = new Map<string, T>();
+    const see = (event: WatchEvent<T>): void => {
+      if (event.type === 'DELETED') known.delete(event.object.metadata.name);
+      else known.set(event.object.metadata.name, event.object);
+      onEvent(event);
+    };
+    let version = await this.#list(path, known, see);
+    let stream = await this.#stream(path, version, signal);
+    const follow = async (): Promise<void> => {
+      while (!signal.aborted) {
+        try {
+          for await (const event of eventsOf<T>(stream)) {
+            if (event.type === 'ERROR') throw new Error(`the watch of ${path} has expired`);
+            version = event.object.metadata.resourceVersion;
+            see(event);
+          }
+        } catch {
+          if (!signal.aborted) version = await this.#list(path, known, see);
+        }
+        if (!signal.aborted) stream = await this.#stream(path, version, signal);
+      }
+    };
+    // What makes it end is the abort, or an API server that is gone: somebody waits for an event in vain, and says so.
+    follow().catch(() => {});
+  }
+
+  /** Tells what is there, and what is there no longer; gives the resource version to go on from. */
+  async #list<T extends KubeObject>(
+    path: string,
+    known: ReadonlyMap<string, T>,
+    see: (event: WatchEvent<T>) => void,
+  ): Promise<string> {
     const list: List<T> = JSON.parse(await this.send('GET', path));
+    const present = new Set(list.items.map(({ metadata }) => metadata.name));
+    const gone = [...known.values()].filter(({ metadata }) => !present.has(metadata.name));
+    for (const object of gone) see({ type: 'DELETED', object });
+    for (const object of list.items) see({ type: 'ADDED', object });
+    return list.metadata.resourceVersion;
+  }
+
+  async #stream(path: string, version: string, signal: AbortSignal): Promise<AsyncIterable<Buffer>> {
     const answer = await this.#agent.request({
       origin: this.plane.url,
-      path: `${path}?watch=1&resourceVersion=${list.metadata.resourceVersion}`,
+      path: `${path}?watch=1&resourceVersion=${version}`,
       method: 'GET',
       headers: { authorization: `Bearer ${this.plane.adminToken}` },
       headersTimeout: 0,
       bodyTimeout: 0,
       signal,
     });
-    let rest = '';
-    answer.body.setEncoding('utf8');
-    answer.body.on('data', (chunk: string) => {
-      const lines = (rest + chunk).split('\n');
-      rest = lines.pop() ?? '';
-      for (const line of lines) onEvent(JSON.parse(line));
-    });
-    // The end of the watch is our own doing.
-    answer.body.on('error', () => {});
-    return list;
+    return answer.body;
   }
 
   close(): Promise<void> {
     return this.#agent.destroy();
+  }
+}
+
+async function* eventsOf<T>(stream: AsyncIterable<Buffer>): AsyncGenerator<WatchEvent<T>> {
+  const decoder = new TextDecoder();
+  let rest = '';
+  for await (const chunk of stream) {
+    const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n');
+    rest = lines.pop() ?? '';
+    for (const line of lines) yield JSON.parse(line);
   }
 }
 

@@ -1,7 +1,7 @@
 /** Services as users make them, and how long they wait for their address. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Service } from '#src/kube/wire';
-import { hasAddress, type Driver } from './driver.ts';
+import { hasAddress, type Driver, type WatchEvent } from './driver.ts';
 import { until } from './until.ts';
 
 const COLLECTION = '/api/v1/namespaces/default/services';
@@ -16,12 +16,8 @@ export class ServiceWatch implements Disposable {
 
   static async start(driver: Driver): Promise<ServiceWatch> {
     const watch = new ServiceWatch();
-    const list = await driver.watch<Service>(
-      COLLECTION,
-      ({ type, object }) => watch.#see(type, object),
-      watch.#stop.signal,
-    );
-    for (const service of list.items) watch.#see('ADDED', service);
+    const see = ({ type, object }: WatchEvent<Service>): void => watch.#see(type, object);
+    await driver.watch(COLLECTION, see, watch.#stop.signal);
     return watch;
   }
 
@@ -38,15 +34,11 @@ export class ServiceWatch implements Disposable {
     this.#stop.abort();
   }
 
-  #see(type: string, { metadata: { name }, ...service }: Service): void {
+  #see(type: string, service: Service): void {
+    const { name } = service.metadata;
     if (!name.startsWith(PREFIX)) return;
     if (type === 'DELETED') this.gone.add(name);
-    else if (
-      !this.addressedAt.has(name) &&
-      hasAddress({ metadata: { name, uid: '', resourceVersion: '' }, ...service })
-    ) {
-      this.addressedAt.set(name, performance.now());
-    }
+    else if (!this.addressedAt.has(name) && hasAddress(service)) this.addressedAt.set(name, performance.now());
   }
 }
 
