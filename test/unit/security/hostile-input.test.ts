@@ -1,5 +1,5 @@
 /** What a user writes into a Service may cost time in proportion to its length, and never control a terminal or a log. */
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { buildDesired } from '#src/loadbalancer/desired';
 import { cut } from '#src/loadbalancer/conditions';
 import { parseCidr, parseIp } from '#src/loadbalancer/ip';
@@ -54,8 +54,9 @@ const annotated = (value: string): ServiceOptions => ({
 /** What the API server takes at most: 256 KiB of annotations. */
 const LONGEST = 256 * 1024;
 const fill = (pattern: string): string => pattern.repeat(Math.ceil(LONGEST / pattern.length)).slice(0, LONGEST);
-/** Quadratic work on a value of this length takes minutes. */
-const PATIENCE_MS = 10_000;
+/** Quadratic work on a value of this length takes a minute and more; a busy machine does not. */
+const PATIENCE_MS = 30_000;
+vi.setConfig({ testTimeout: 120_000 });
 
 describe('a value of 256 KiB', () => {
   const patterns = [

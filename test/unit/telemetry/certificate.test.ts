@@ -4,12 +4,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect, type PeerCertificate, type TLSSocket } from 'node:tls';
 import { once } from 'node:events';
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { ListenAddress } from '#src/telemetry/httpserver';
 import { readKeyPair, type CertificateFiles } from '#src/telemetry/certificate';
 import { createAuthority, issueCertificate, type KeyPair } from '#test/control-plane/certificates';
 import { temporaryFolder } from '../control-plane/temporary-folder.ts';
 import { rawAnswer, serveMetrics } from './metrics-server.ts';
+
+/** openssl takes its time on a busy machine. */
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 let authority: KeyPair;
 let first: KeyPair;
@@ -78,7 +81,7 @@ describe('the certificate of the metrics server', () => {
     const old = await open(address);
     expect(await nameOf(address)).toBe('first');
     await replace(files, second);
-    await expect.poll(() => nameOf(address), { timeout: 8_000 }).toBe('second');
+    await expect.poll(() => nameOf(address), { timeout: 25_000 }).toBe('second');
     expect(old.closed).toBe(false);
     expect(captured.lines).toContainEqual(expect.objectContaining({ msg: 'the metrics server has a new certificate' }));
   });
@@ -88,14 +91,14 @@ describe('the certificate of the metrics server', () => {
     const { address, captured } = await serveMetrics({ tls: files, tlsReloadMs: 20 });
     const warnings = (): number => captured.lines.filter(({ level }) => level === 'warn').length;
     await writeFile(files.keyFile, 'SECRET-OF-THE-KEY');
-    await expect.poll(warnings, { timeout: 8_000 }).toBe(1);
+    await expect.poll(warnings, { timeout: 25_000 }).toBe(1);
     await copyFile(second.keyPath, files.keyFile);
-    await expect.poll(warnings, { timeout: 8_000 }).toBe(2);
+    await expect.poll(warnings, { timeout: 25_000 }).toBe(2);
     expect(await nameOf(address)).toBe('first');
     expect(captured.text()).toContain(`The key in ${files.keyFile} is not that of ${files.certFile}.`);
     expect(captured.text()).not.toContain('SECRET-OF-THE-KEY');
     await replace(files, second);
-    await expect.poll(() => nameOf(address), { timeout: 8_000 }).toBe('second');
+    await expect.poll(() => nameOf(address), { timeout: 25_000 }).toBe('second');
     expect(warnings()).toBe(2);
   });
 

@@ -1,9 +1,11 @@
 /** What a client of the metrics server may take. */
 import { connect, type Socket } from 'node:net';
 import { once } from 'node:events';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { ListenAddress } from '#src/telemetry/httpserver';
 import { rawAnswer, serveMetrics } from './metrics-server.ts';
+
+vi.setConfig({ testTimeout: 60_000 });
 
 async function open({ host, port }: ListenAddress): Promise<Socket> {
   const socket = connect(port, host).on('error', () => {});
@@ -44,7 +46,7 @@ describe('a client of the metrics server', () => {
     for (const socket of sockets) socket.destroy();
     const ask = (): Promise<string> =>
       rawAnswer(address, 'GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n');
-    await expect.poll(ask, { timeout: 8_000 }).toMatch(/^HTTP\/1.1 200 /);
+    await expect.poll(ask, { timeout: 25_000 }).toMatch(/^HTTP\/1.1 200 /);
   });
 
   it('may not send a second request behind a refused body', async () => {
