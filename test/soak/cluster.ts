@@ -57,6 +57,8 @@ function flags(site: Site, kubeconfigPath: string): readonly string[] {
     'leader-elect-lease-duration': `${LEASE.durationS}s`,
     'leader-elect-renew-deadline': `${LEASE.renewS}s`,
     'leader-elect-retry-period': `${LEASE.retryMs}ms`,
+    // Whoever waits for the audit has missed an event.
+    'resync-period': '24h',
     'log-level': 'debug',
   };
   return Object.entries(options).map(([name, value]) => `--${name}=${value}`);
