@@ -3,7 +3,7 @@ import type { ErrorCode } from '#src/errors';
 import { keyOf, parseKey, memberName } from '#src/loadbalancer/identity';
 import { parseIp } from '#src/loadbalancer/ip';
 import type { DesiredLoadBalancer, IpFamily, Member } from '#src/loadbalancer/model';
-import type { Observed } from './observed.ts';
+import { useOf, type Observed } from './observed.ts';
 import { formatPool, isShared, poolContains, poolSize, type Pool } from './pool.ts';
 
 /** Why something cannot be given. */
@@ -53,7 +53,7 @@ function keepOrFind(
 ): Omit<FamilyChoice, 'refused'> {
   const own = keyOf(desired.id);
   const isFree = (address: string): boolean =>
-    isShared(pool, family) || (observed.holdings.get(address)?.holders ?? []).every((holder) => holder === own);
+    isShared(pool, family) || (useOf(observed.holdings, address)?.holders ?? []).every((holder) => holder === own);
   const held = ofFamily(observed.addresses, family).filter((address) => inPool(pool, address));
   const published = ofFamily(desired.publishedAddresses, family).filter((address) => inPool(pool, address));
   const address =
@@ -78,7 +78,7 @@ function unavailability(
     return { code: 'AddressNotInPool', message };
   }
   if (isShared(pool, family) || observed.addresses.includes(address)) return undefined;
-  const holder = (observed.holdings.get(address)?.holders ?? []).find((each) => each !== keyOf(desired.id));
+  const holder = (useOf(observed.holdings, address)?.holders ?? []).find((each) => each !== keyOf(desired.id));
   if (holder === undefined) return undefined;
   const message =
     `${address} is held by the load balancer ${memberName(parseKey(holder))}; ask for another address, or share that ` +

@@ -141,8 +141,7 @@ export class Claims {
     }
     this.#changed.clear();
     const free = { IPv4: this.#free.lowest('IPv4'), IPv6: this.#free.lowest('IPv6') };
-    const told = this.#told.snapshot();
-    this.#holdings = { get: (address) => told.get(address), free };
+    this.#holdings = { uses: this.#told.snapshot(), free };
     return this.#holdings;
   }
 

@@ -1,6 +1,7 @@
 import type { LoadBalancerKey } from '#src/loadbalancer/identity';
 import type { IpFamily, LoadBalancerId } from '#src/loadbalancer/model';
 import type { ListenerSpec } from './listener-spec.ts';
+import { lookUp, type Snapshot } from './snapshot-map.ts';
 import type { ObservedTargets } from './targets.ts';
 
 /** Who uses an address. */
@@ -12,10 +13,15 @@ export interface AddressUse {
 
 /** What planning one load balancer needs to know of all the others. */
 export interface Holdings {
-  /** Who uses the address; undefined for nobody. */
-  get(address: string): AddressUse | undefined;
+  /** Who uses which address; see `useOf`. */
+  readonly uses: Snapshot<AddressUse>;
   /** The lowest address of each family that nobody uses, or that all share; undefined when there is none. */
   readonly free: Readonly<Record<IpFamily, string | undefined>>;
+}
+
+/** Who uses the address; undefined for nobody. */
+export function useOf(holdings: Holdings, address: string): AddressUse | undefined {
+  return lookUp(holdings.uses, address);
 }
 
 /** What exists of one load balancer. Values only. */

@@ -4,7 +4,7 @@ import { listenerKey, type DesiredLoadBalancer, type IpFamily, type Listener } f
 import type { Member, Refusal } from '#src/loadbalancer/model';
 import { chooseAddress, wants, type FamilyChoice, type Unavailable } from './allocation.ts';
 import { endpointKey, listenerSettings, type ListenerSpec } from './listener-spec.ts';
-import type { Observed } from './observed.ts';
+import { useOf, type Observed } from './observed.ts';
 import type { ProxyOptions } from './options.ts';
 import { isReserved } from './reserved-ports.ts';
 
@@ -94,7 +94,7 @@ function placeListener(
     if (address === undefined) continue;
     const settings = listenerSettings(member, protocol, options);
     const spec: ListenerSpec = { address, family, port, protocol, member: member.ref.uid, nodePort, settings };
-    const holder = observed.holdings.get(address)?.ports.get(listenerKey(listener));
+    const holder = useOf(observed.holdings, address)?.ports.get(listenerKey(listener));
     if (holder !== undefined && holder !== keyOf(desired.id)) {
       const message =
         `${endpointKey(spec)} is held by the load balancer ${memberName(parseKey(holder))}, and both have the same ` +

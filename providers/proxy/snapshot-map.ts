@@ -1,10 +1,10 @@
-/** What can be read of a `SnapshotMap` as it was. */
+/** A `SnapshotMap` as it was: values only, to be read with `lookUp`. */
 export interface Snapshot<V> {
-  get(key: string): V | undefined;
+  readonly buckets: readonly ReadonlyMap<string, V>[];
 }
 
-/** Enough that one holds a handful of ten thousand keys, and few enough that copying the list of them costs nothing. */
-const BUCKETS = 512;
+/** Enough that one holds some dozens of ten thousand keys, and few enough that copying the list of them costs nothing. */
+const BUCKETS = 128;
 
 /**
  * A map of which pictures can be taken that later changes leave as they are. A picture costs nothing, and the first
@@ -15,10 +15,6 @@ export class SnapshotMap<V> {
   /** The buckets that were copied since the last picture, and are in none. */
   readonly #own = new Set<number>();
   #last: Snapshot<V> | undefined;
-
-  get(key: string): V | undefined {
-    return this.#buckets[bucketOf(key)]?.get(key);
-  }
 
   set(key: string, value: V): void {
     this.#writable(key).set(key, value);
@@ -31,9 +27,8 @@ export class SnapshotMap<V> {
   /** The same one again while nothing changes. */
   snapshot(): Snapshot<V> {
     if (!this.#last) {
-      const buckets = this.#buckets;
       this.#own.clear();
-      this.#last = { get: (key) => buckets[bucketOf(key)]?.get(key) };
+      this.#last = { buckets: this.#buckets };
     }
     return this.#last;
   }
@@ -51,6 +46,11 @@ export class SnapshotMap<V> {
     this.#own.add(index);
     return copy;
   }
+}
+
+/** What the key had when the picture was taken; undefined for nothing. */
+export function lookUp<V>(snapshot: Snapshot<V>, key: string): V | undefined {
+  return snapshot.buckets[bucketOf(key)]?.get(key);
 }
 
 /** FNV-1a. */

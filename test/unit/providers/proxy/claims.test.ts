@@ -1,6 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Claims } from '#providers/proxy/claims';
+import { useOf } from '#providers/proxy/observed';
 import { parsePool } from '#providers/proxy/pool';
 
 const pool = parsePool(['192.0.2.1-192.0.2.9', 'fd00::1'], 'proxy-addresses');
@@ -28,7 +29,7 @@ describe('claims', () => {
     expect(() => claims.takePort(B, 'fd00::1', '80/TCP')).toThrow(expect.objectContaining({ code: 'ClaimLost' }));
     claims.takePort(B, 'fd00::1', '80/UDP');
     claims.freePort(B, 'fd00::1', '80/TCP');
-    expect(claims.holdings().get('fd00::1')?.ports).toEqual(
+    expect(useOf(claims.holdings(), 'fd00::1')?.ports).toEqual(
       new Map([
         ['80/TCP', A],
         ['80/UDP', B],
@@ -50,7 +51,7 @@ describe('claims', () => {
     claims.restore(A, '192.0.2.1');
     claims.restore(B, '192.0.2.1');
     claims.takePort(A, '192.0.2.1', '80/TCP');
-    expect(claims.holdings().get('192.0.2.1')).toEqual({ holders: [A, B], ports: new Map([['80/TCP', A]]) });
+    expect(useOf(claims.holdings(), '192.0.2.1')).toEqual({ holders: [A, B], ports: new Map([['80/TCP', A]]) });
     expect(() => claims.assign('service/default/c', '192.0.2.1')).toThrow(expect.anything());
   });
 
@@ -61,11 +62,11 @@ describe('claims', () => {
     claims.takePort(A, '192.0.2.1', '80/TCP');
     expect(claims.holdings()).toBe(before);
     claims.assign(A, '192.0.2.2');
-    expect(before.get('192.0.2.2')).toBeUndefined();
+    expect(useOf(before, '192.0.2.2')).toBeUndefined();
     expect(before.free.IPv4).toBe('192.0.2.2');
-    expect(claims.holdings().get('192.0.2.2')?.holders).toEqual([A]);
+    expect(useOf(claims.holdings(), '192.0.2.2')?.holders).toEqual([A]);
     expect(claims.holdings().free.IPv4).toBe('192.0.2.3');
-    expect(claims.holdings().get('192.0.2.1')).toBe(before.get('192.0.2.1'));
+    expect(useOf(claims.holdings(), '192.0.2.1')).toBe(useOf(before, '192.0.2.1'));
   });
 
   it('know the lowest free address of each family, whatever is taken and given back', () => {

@@ -58,7 +58,7 @@ describe('the status', () => {
     const observed: Observed = {
       id: desired.id,
       addresses: ['192.0.2.1'],
-      holdings: { get: () => undefined, free: { IPv4: undefined, IPv6: undefined } },
+      holdings: { uses: { buckets: [] }, free: { IPv4: undefined, IPv6: undefined } },
       local: undefined,
       listeners: [],
       targets: [],
