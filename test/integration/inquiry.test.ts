@@ -37,6 +37,8 @@ function ask(argv: readonly string[], env: Readonly<Record<string, string>> = {}
     KUBECONFIG: cluster.plane.kubeconfigPath,
     BALLAST_METRICS_BIND_ADDRESS: nowhere,
     BALLAST_PROXY_ADDRESSES: '127.77.0.1-127.77.0.9',
+    BALLAST_NODE_ADDRESSES: '127.0.0.0/8',
+    BALLAST_ALLOW_ADDRESS: '*=*',
     ...env,
   });
 }

@@ -49,7 +49,7 @@ export class Replica implements AsyncDisposable {
   readonly url: string;
   /** When the API server had carried out the writes of a status, by `performance.now()`. */
   readonly statusWrites: number[] = [];
-  /** When it last asked for a renewal of the Lease that the API server granted. */
+  /** When it last asked for the Lease, to make or to renew it, and the API server granted that. */
   renewedAt: number | undefined;
   readonly #asked = new Map<Exchange, number>();
 
@@ -130,7 +130,8 @@ export class Replica implements AsyncDisposable {
     // A finalizer is put on by the same path.
     if (method === 'PATCH' && path.endsWith('/status') && body.includes('"status":'))
       this.statusWrites.push(performance.now());
-    if (method === 'PUT' && path.includes('/leases/')) this.renewedAt = askedAt;
+    const writesLease = (method === 'PUT' || method === 'POST') && path.includes('/leases');
+    if (writesLease) this.renewedAt = askedAt;
   }
 }
 
