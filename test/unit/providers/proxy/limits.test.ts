@@ -91,7 +91,7 @@ describe('a listener with a limit of connections', () => {
   });
 
   it('does not let a client wait for longer than it may be silent', async () => {
-    const { connect } = await limited({ maxConnections: 1, idleTimeoutSeconds: 1 });
+    const { connect } = await limited({ maxConnections: 1, idleTimeoutSeconds: 4 });
     const first = await connect();
     const chatter = setInterval(() => first.write('.'), 200);
     cleanup.add(() => clearInterval(chatter));

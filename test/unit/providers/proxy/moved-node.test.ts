@@ -27,7 +27,7 @@ describe('a node that comes back under its old name with another address', () =>
     const serve = (socket: Socket): unknown => socket.pipe(socket);
     const [old, reborn] = [await startNode(cleanup, 'old', { serve }), await startNode(cleanup, 'new', { serve })];
     const world = startWorld(cleanup, { 'proxy-health-port': 0 });
-    const settings = { drainTimeoutSeconds: 1 };
+    const settings = { drainTimeoutSeconds: 4 };
     await world.reconcile(web([{ name: 'node-1', address: old.address }], { settings }));
     const before = await dialClient(world.pool[0] ?? '', 8_080, cleanup);
     await say(before, 'hello');

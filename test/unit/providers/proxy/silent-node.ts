@@ -20,12 +20,25 @@ export async function startSilentNode(cleanup: Cleanup, name: string): Promise<{
   const worker = new Worker(PROGRAM, { eval: true, workerData: { host: address, port: NODE_PORT, sleep } });
   cleanup.add(() => worker.terminate());
   await once(worker, 'message');
+  let unanswered = 0;
   await until(async () => {
-    const filler = connect({ host: address, port: NODE_PORT });
-    filler.on('error', () => {});
-    cleanup.add(() => filler.destroy());
-    const answered = once(filler, 'connect').then(() => true);
-    return !(await Promise.race([answered, new Promise((resolve) => setTimeout(() => resolve(false), 100))]));
+    unanswered = (await isAnswered(cleanup, address)) ? 0 : unanswered + 1;
+    return unanswered === ENOUGH;
   }, 'the queue is full');
   return { name, address };
+}
+
+/** Attempts in a row that nobody answers: a single one may only mean that this process was late to hear of the answer. */
+const ENOUGH = 3;
+
+async function isAnswered(cleanup: Cleanup, host: string): Promise<boolean> {
+  const filler = connect({ host, port: NODE_PORT });
+  filler.on('error', () => {});
+  cleanup.add(() => filler.destroy());
+  let isConnected = false;
+  filler.once('connect', () => (isConnected = true));
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  // An answer that came during a stall is heard of after the timers that fell due in it.
+  for (let turns = 0; turns < 2; turns += 1) await new Promise((resolve) => setImmediate(resolve));
+  return isConnected;
 }

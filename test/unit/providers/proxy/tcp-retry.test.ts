@@ -50,7 +50,7 @@ describe('a connection that fails before its first byte', () => {
   it('goes to another node when one does not answer', async () => {
     const cutOff = await startSilentNode(cleanup, 'node-1');
     const good = await startNode(cleanup, 'node-2');
-    const world = await balance([cutOff, good], { 'proxy-connect-timeout': 100 });
+    const world = await balance([cutOff, good], { 'proxy-connect-timeout': 500 });
     for (let count = 0; count < 4; count++) expect(await ask(world.pool[0] ?? '', 8_080, cleanup)).toBe('node-2');
   });
 

@@ -14,8 +14,8 @@ export interface UdpEnd {
   readonly received: string[];
   readonly senders: RemoteInfo[];
   send(text: string, host: string, port: number): void;
-  /** The next datagram; rejects when none comes within a second. */
-  next(): Promise<string>;
+  /** The next datagram; rejects when none comes in time, by default 20 s. */
+  next(withinMs?: number): Promise<string>;
 }
 
 export async function bindUdp(cleanup: Cleanup, address: string, port = 0): Promise<UdpEnd> {
@@ -41,8 +41,8 @@ export async function bindUdp(cleanup: Cleanup, address: string, port = 0): Prom
     received,
     senders,
     send: (text, host, to) => socket.send(text, to, host),
-    async next() {
-      if (received.length === taken) await once(socket, 'message', { signal: AbortSignal.timeout(1_000) });
+    async next(withinMs = 20_000) {
+      if (received.length === taken) await once(socket, 'message', { signal: AbortSignal.timeout(withinMs) });
       return received[taken++] ?? '';
     },
   };
