@@ -31,6 +31,12 @@ export const ERRORS = {
     meaning: 'A flag, environment variable or configuration-file key is unknown or has a value that makes no sense.',
     remedy: 'Correct the setting that the message names; `ballast controller --help` lists them all.',
   },
+  ControllerUnreachable: {
+    kind: 'retryable',
+    meaning: 'The controller that `--controller` names does not answer, or refuses to.',
+    remedy:
+      'Check the URL. Who is elsewhere goes through `kubectl port-forward`; with `--metrics-auth=token` it wants https, `--controller-ca-file` and `--controller-token-file`.',
+  },
   InvalidAnnotation: {
     kind: 'terminal',
     meaning: 'An annotation of the Service has a value that Ballast cannot use.',

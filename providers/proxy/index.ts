@@ -58,6 +58,8 @@ const CAPABILITIES: Omit<Capabilities, 'inProcess'> = {
   sharing: true,
   maxListeners: 1_000,
   settings: ['algorithm', 'proxyProtocol', 'idleTimeoutSeconds', 'maxConnections', 'drainTimeoutSeconds'],
+  // Also with an interface: its addresses are seen, what listens on them is not.
+  seenFromOutside: false,
 };
 
 /** Who only gives addresses is in nobody's way: what comes in at them is for kube-proxy on the nodes. */
@@ -86,6 +88,7 @@ class ProxyProvider implements Provider<Observed, ProxyStep> {
   readonly #warn: () => void = () => {};
   readonly #removal: AddressRemoval | undefined;
   #sweeping: Promise<void> | undefined;
+  #runs = false;
   readonly #restored = Promise.withResolvers<void>();
   #listeners: ((id: LoadBalancerId) => void)[] = [];
 
@@ -158,7 +161,7 @@ class ProxyProvider implements Provider<Observed, ProxyStep> {
     signal.throwIfAborted();
     // An address that is about to be swept away is not one to count on.
     await this.#sweeping;
-    const local = await this.#interface?.local(signal);
+    const local = await this.#local(signal);
     signal.throwIfAborted();
     const own = this.#engine.find(id);
     this.#readiness.saw(id, own?.readinessDigest());
@@ -172,6 +175,17 @@ class ProxyProvider implements Provider<Observed, ProxyStep> {
       reserved: new Map([...this.#engine.claims.reservedBy(keyOf(id))].map(([each, ports]) => [each, new Set(ports)])),
       draining: (this.#interface && own?.draining()) ?? [],
     };
+  }
+
+  /** Undefined without an interface. */
+  async #local(signal: AbortSignal): Promise<ReadonlySet<string> | undefined> {
+    try {
+      return await this.#interface?.local(signal);
+    } catch (error) {
+      // Who only asks may sit at a machine without iproute2, whose addresses mean nothing anyway.
+      if (this.#runs || !hasCode(error, 'InterfaceFailed')) throw error;
+      return new Set();
+    }
   }
 
   plan(desired: DesiredLoadBalancer | undefined, observed: Observed): Plan<ProxyStep> {
@@ -246,6 +260,7 @@ class ProxyProvider implements Provider<Observed, ProxyStep> {
 
   async run(signal: AbortSignal): Promise<void> {
     this.#warn();
+    this.#runs = true;
     this.#checker.start(signal);
     const ended = new Promise<void>((resolve) => {
       if (signal.aborted) resolve();

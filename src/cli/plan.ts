@@ -36,4 +36,6 @@ const EXAMPLES = `
 Examples:
   ballast plan svc/web -n shop                       one Service, and who shares its load balancer
   ballast plan -A --exit-code || echo not yet        for scripts beside the controller
-  ballast plan --controller http://10.0.0.5:10270    a controller on another machine`;
+  ballast plan --controller http://127.0.0.1:10270   one whose port kubectl port-forward brings here
+  ballast plan --controller https://10.0.0.5:10270 --controller-ca-file ca.crt --controller-token-file token
+                                                     one on another machine, with --metrics-auth=token`;

@@ -25,6 +25,11 @@ export interface Capabilities {
    * is in nobody's way. So it may serve on when nobody can say any more whether this process leads.
    */
   readonly inProcess: boolean;
+  /**
+   * Another process that observes sees all that this one has made. Where it does not (sockets are open in one process
+   * only), a process that merely asks must not say what is there and what is left to do.
+   */
+  readonly seenFromOutside: boolean;
 }
 
 /**
@@ -39,6 +44,8 @@ export interface PlanStep {
   /** One line for a person: what changes, with the names and numbers. */
   readonly summary: string;
   readonly impact: Impact;
+  /** The listener that the step serves: its failure is told to that listener's Service; without one, to all of them. */
+  readonly listener?: ListenerRef;
   /**
    * The listener that the step serves. When it fails, later steps of the same listener are skipped and the others
    * go on; a failing step without a listener ends the plan.

@@ -9,20 +9,13 @@ import type { LeftOutNode } from '../loadbalancer/nodes.ts';
 import { explainEndpoints } from './explainendpoints.ts';
 import { finalizerOf, hasFinalizer } from './finalizers.ts';
 import { foldPorts } from './foldports.ts';
+import { explainLeader, type Leadership } from './leadership.ts';
 import { portName, portsWithoutNodePort } from './nodeports.ts';
 import { keyName } from './ports.ts';
 import type { Preview } from './preview.ts';
 import { info, listed, no, yes, type Decision } from './verdict.ts';
 
 export type { Decision };
-
-/** Who writes, as far as the explaining process knows. */
-export interface Leadership {
-  /** Whether this very process leads. */
-  readonly leads: boolean;
-  /** The holder of the Lease. */
-  readonly holder?: string;
-}
 
 export interface ExplainFacts {
   readonly provider: string;
@@ -70,15 +63,7 @@ function explainClaim(service: Service, { provider, rules, leadership }: Explain
   if (service.metadata.deletionTimestamp !== undefined) {
     return [claimed, no('deletion', 'It is being deleted, so its load balancer goes.'), ...held];
   }
-  if (leadership === undefined) return [claimed];
-  const { leads, holder } = leadership;
-  if (leads) return [claimed, yes('leader', 'This process leads and does the work.')];
-  return [
-    claimed,
-    holder === undefined
-      ? no('leader', 'No controller holds the Lease, so nobody does the work; start one, or see its log.')
-      : yes('leader', `The controller ${holder} leads and does the work.`),
-  ];
+  return [claimed, ...(leadership === undefined ? [] : [explainLeader(leadership)])];
 }
 
 function explainRequest(service: Service, preview: Preview, refusals: readonly Refusal[]): readonly Decision[] {

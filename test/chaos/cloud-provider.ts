@@ -46,6 +46,7 @@ export class CloudProvider implements Provider<CloudObserved, CloudStep> {
     maxListeners: 50,
     settings: ['algorithm', 'proxyProtocol', 'idleTimeoutSeconds', 'maxConnections', 'drainTimeoutSeconds'],
     inProcess: false,
+    seenFromOutside: true,
   };
   readonly #client: CloudClient;
 

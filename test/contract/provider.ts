@@ -166,7 +166,7 @@ export function testProvider<H extends Harness>(options: ContractOptions<H>): vo
       await cluster.set(simple('web'));
       const second = await harness.second();
       second.restore([...cluster.desired.values()].map(({ id }) => ({ id, addresses: cluster.addresses(id) })));
-      const outside = !harness.provider.capabilities.inProcess;
+      const outside = harness.provider.capabilities.seenFromOutside;
       for (const { id } of cluster.desired.values()) {
         const { plan, observed } = await cluster.look(id, second);
         if (outside) expect(summaries(plan)).toEqual([]);

@@ -93,6 +93,7 @@ export class RecordingProvider implements Provider<RecordingObserved, RecordingS
       maxListeners: 50,
       settings: ['algorithm', 'proxyProtocol', 'idleTimeoutSeconds', 'maxConnections', 'drainTimeoutSeconds'],
       inProcess: false,
+      seenFromOutside: true,
       ...options.capabilities,
     };
     this.#pool = (options.pool ?? POOL.flat()).map((text) => {

@@ -1,8 +1,11 @@
 /** `ballast plan` and `ballast explain` against a real API server, with a controller and without. */
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { Service } from '#src/kube/wire';
 import { freePort } from '#test/control-plane/free-port';
 import { endpointSlice } from '#test/fakes/builders';
+import { temporaryFolder } from '../unit/control-plane/temporary-folder.ts';
 import { ballast, type Run } from './ballast.ts';
 import { addresses, condition, useCluster } from './service/cluster.ts';
 import { newPool, startController, type Controller } from './service/controller.ts';
@@ -61,7 +64,7 @@ describe('without a controller', () => {
     expect(stdout).toMatch(/1\. .*\n.*Assign 127\.77\.0\.1/);
     expect(stderr).toMatch(/\.\nAs a controller would see it that starts now:\n/);
     expect(stdout).toContain('1 load balancer, 0 as asked, 3 steps to take for a controller that starts now.\n');
-    expect(stdout).toContain('give its address with --controller URL.\n');
+    expect(stdout).toContain('through kubectl port-forward with --controller (docs/deploy.md');
     const asJson = await ask(['plan', '-n', namespace.name, '-o', 'json']);
     expect(JSON.parse(asJson.stdout)).toMatchObject({ source: 'fresh' });
     // And nothing has been done.
@@ -152,10 +155,38 @@ describe('without a controller', () => {
       code: 64,
       stderr: expect.stringContaining('It was set by BALLAST_PROXY_ADDRESSES=300.0.0.1.'),
     });
+  });
+
+  it('a controller that was named and does not answer ends with 1, and with the ways to it', async () => {
     expect(await ask(['plan', '--controller', `http://${nowhere}`])).toMatchObject({
-      code: 64,
-      stderr: expect.stringContaining(`Asked the controller at http://${nowhere}, but it does not answer`),
+      code: 1,
+      stderr: expect.stringMatching(
+        new RegExp(`Asked the controller at http://${nowhere}, but it does not answer.*\n {2}hint: .*port-forward`),
+      ),
     });
+  });
+});
+
+describe('without a controller, and with addresses on an interface', () => {
+  it('explain and plan do not call undone what only the leader sees', async () => {
+    const namespace = await cluster.namespace();
+    await namespace.create('web');
+    const onInterface = { BALLAST_PROXY_INTERFACE: 'lo' };
+    const { decisions } = await explained(['svc/web', '-n', namespace.name], onInterface);
+    const subjects = decisions.map(({ subject }) => subject);
+    for (const subject of ['address', 'plan', 'traffic']) expect(subjects).not.toContain(subject);
+    expect(subjects).toContain('outside');
+    const planned = await ask(['plan', '-n', namespace.name, '--exit-code'], onInterface);
+    expect(planned).toMatchObject({ code: 1, stdout: expect.stringContaining('for a controller that starts now.\n') });
+  });
+
+  it('also work where there is no `ip`, as on a Mac', async () => {
+    const namespace = await cluster.namespace();
+    await namespace.create('web');
+    const without = { BALLAST_PROXY_INTERFACE: 'en0', PATH: '/nonexistent' };
+    const { decisions } = await explained(['svc/web', '-n', namespace.name], without);
+    expect(decisions.find(({ subject }) => subject === 'outside')).toMatchObject({ verdict: 'info' });
+    expect(await ask(['plan', '-n', namespace.name, '--exit-code'], without)).toMatchObject({ code: 1 });
   });
 });
 
@@ -223,6 +254,23 @@ describe('with a controller', () => {
       code: 1,
       stdout: '',
       stderr: 'ballast: There is no Service default/nothing.\n',
+    });
+  });
+
+  it('is believed while the API server is away, since it alone can answer then', async () => {
+    const namespace = await cluster.namespace();
+    await namespace.create('web');
+    await namespace.untilProgrammed('web');
+    const kubeconfig = join(temporaryFolder(), 'kubeconfig');
+    const text = await readFile(cluster.plane.kubeconfigPath, 'utf8');
+    await writeFile(kubeconfig, text.replace(cluster.plane.url, `https://${nowhere}`));
+    const away = { ...env, KUBECONFIG: kubeconfig };
+    const { source } = await explained(['svc/web', '-n', namespace.name], away);
+    expect(source).toBe('controller');
+    const planned = await ask(['plan', 'svc/web', '-n', namespace.name, '--exit-code'], away);
+    expect(planned).toMatchObject({
+      code: 0,
+      stderr: `As the controller at ${controller.url} says (whether it serves the cluster of the kubeconfig could not be told):\n\n`,
     });
   });
 

@@ -15,7 +15,7 @@ import { claimRules } from '../../service/config.ts';
 import { ServiceController } from '../../service/controller.ts';
 import { createServiceWriter } from '../../service/kubewriter.ts';
 import { registerServiceMetrics } from '../../service/metrics.ts';
-import type { Leadership } from '../../service/explain.ts';
+import type { Leadership } from '../../service/leadership.ts';
 import { HealthServer } from '../../telemetry/health.ts';
 import type { Log } from '../../telemetry/log.ts';
 import type { Cluster } from '../cluster.ts';
@@ -91,7 +91,7 @@ export async function runProcess(input: ProcessInput, signal: AbortSignal): Prom
   const health = config.metricsAddress && healthServer(input, client, manager);
   if (health) {
     const { allowedGroups } = config;
-    const leadership = (): Leadership => ({ leads: elector?.isLeader ?? true });
+    const leadership = (): Leadership | undefined => leadershipOf(elector);
     addInquiryRoutes(health, new Inquiry({ controllers, stores: watched.stores, rules, allowedGroups, leadership }));
   }
   const standbys = input.providers.map((provider) => elector && standbyOf(provider, elector));
@@ -126,6 +126,12 @@ function electionComponent(elector: LeaderElector): Component {
       return `fenced for ${seconds} s: the Lease could not be renewed; what was served before still is, nothing is changed`;
     },
   };
+}
+
+/** Undefined for a process that follows: it cannot say who leads. */
+function leadershipOf(elector: LeaderElector | undefined): Leadership | undefined {
+  if (elector?.fencedForMs !== undefined) return { kind: 'fenced' };
+  return elector?.isLeader === false ? undefined : { kind: 'self' };
 }
 
 function serviceComponent(controller: ServiceController, prepared: Promise<unknown>): Component {

@@ -1,7 +1,9 @@
-import { readLeadership } from '../inquiry/lease.ts';
+import { HOW_TO_ASK } from '../inquiry/ask.ts';
+import { leasesOf, readLeadership } from '../inquiry/lease.ts';
 import type { Explanation } from '../inquiry/inquiry.ts';
 import type { Fresh, Target } from '../inquiry/target.ts';
-import type { Decision, Leadership } from '../../service/explain.ts';
+import type { Decision } from '../../service/explain.ts';
+import { explainLeader, type Leadership } from '../../service/leadership.ts';
 
 /** What of an explanation is read off the outside, by subject; what begins with an error code was decided before. */
 const OUTSIDE: ReadonlySet<string> = new Set(['address', 'plan', 'traffic']);
@@ -13,17 +15,17 @@ export async function explainFresh(name: string, { inquiry, providers }: Fresh, 
   const provider = providers.find((one) => one.name === explanation.provider);
   if (provider === undefined) return explanation;
   const { leaderElection } = target.loaded.config;
-  const leadership = leaderElection && (await readLeadership(target.client, leaderElection.name, target.signal));
-  const known = provider.capabilities.inProcess ? withoutOutside(explanation.decisions) : explanation.decisions;
+  const leadership = leaderElection && (await readLeadership(leasesOf(target.client, leaderElection, target.signal)));
+  const known = provider.capabilities.seenFromOutside ? explanation.decisions : withoutOutside(explanation.decisions);
   return { ...explanation, decisions: withLeader(known, leadership) };
 }
 
-/** A provider that lives in the controller process is empty in ours: what it says of the outside means nothing. */
+/** What of a provider lives in the controller process is not in ours: what ours says of the outside means nothing. */
 export function withoutOutside(decisions: readonly Decision[]): readonly Decision[] {
   const unknown: Decision = {
     subject: 'outside',
     verdict: 'info',
-    text: 'What is open and healthy only the running controller knows; give its address with --controller.',
+    text: `What is open and healthy only the controller that leads knows: ${HOW_TO_ASK}.`,
   };
   const at = decisions.findIndex(({ subject, text }) => subject === 'plan' && !REFUSED.test(text));
   return decisions.flatMap((decision, index) => {
@@ -39,14 +41,5 @@ export function withLeader(
   leadership: Leadership | undefined,
 ): readonly Decision[] {
   if (claim === undefined || leadership === undefined) return claim === undefined ? [] : [claim, ...rest];
-  const { holder } = leadership;
-  const leader: Decision =
-    holder === undefined
-      ? {
-          subject: 'leader',
-          verdict: 'no',
-          text: 'No controller holds the Lease, so nobody does the work; start one, or see its log.',
-        }
-      : { subject: 'leader', verdict: 'yes', text: `The controller ${holder} leads and does the work.` };
-  return [claim, leader, ...rest];
+  return [claim, explainLeader(leadership), ...rest];
 }

@@ -22,9 +22,13 @@ export interface Question<T> {
   readonly compute: (fresh: Fresh) => Promise<T>;
 }
 
+const OTHER_CLUSTER = 'it serves another cluster than the kubeconfig';
+const UNCOMPARED = ' (whether it serves the cluster of the kubeconfig could not be told)';
+
 /**
  * Asks the running controller, which alone knows its own sockets; where none answers for this cluster, computes.
- * @throws BallastError `InvalidConfig` when the controller at the given URL does not answer.
+ * @throws BallastError `ControllerUnreachable` when the controller at the given URL does not answer; `InvalidConfig`
+ * when it serves another cluster.
  */
 export async function answer<T extends { readonly cluster?: string | undefined }>(
   target: Target,
@@ -41,13 +45,15 @@ export async function answer<T extends { readonly cluster?: string | undefined }
       throw new BallastError('InvalidConfig', message, { field: 'controller' });
     }
     const asked = await askController(url.href, schema, { signal: target.signal, caFile, tokenFile });
-    const problem = asked.kind === 'none' ? asked.why : await otherCluster(asked.answer, target);
-    if (asked.kind === 'answer' && problem === undefined) {
-      return { answer: asked.answer, source: 'controller', note: `As the controller at ${base} says:` };
+    const same = asked.kind === 'answer' ? await isSameCluster(asked.answer, target) : undefined;
+    if (asked.kind === 'answer' && same !== false) {
+      const doubt = same === undefined ? UNCOMPARED : '';
+      return { answer: asked.answer, source: 'controller', note: `As the controller at ${base} says${doubt}:` };
     }
+    const problem = asked.kind === 'none' ? asked.why : OTHER_CLUSTER;
     why = sentence(`Asked the controller at ${base}, but ${problem}`);
     if (controller !== undefined) {
-      throw new BallastError('InvalidConfig', why);
+      throw new BallastError(asked.kind === 'none' ? 'ControllerUnreachable' : 'InvalidConfig', why);
     }
   }
   const computed = await compute(await target.fresh());
@@ -58,8 +64,9 @@ function sentence(text: string): string {
   return text.endsWith('.') ? text : `${text}.`;
 }
 
-async function otherCluster(answered: { readonly cluster?: string | undefined }, target: Target) {
+/** Undefined when one of the two does not say which cluster it is, also because the API server is away. */
+async function isSameCluster(answered: { readonly cluster?: string | undefined }, target: Target) {
+  if (answered.cluster === undefined) return undefined;
   const own = await target.cluster();
-  const same = own === undefined || answered.cluster === undefined || own === answered.cluster;
-  return same ? undefined : 'it serves another cluster than the kubeconfig';
+  return own === undefined ? undefined : own === answered.cluster;
 }

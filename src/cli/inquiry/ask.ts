@@ -10,6 +10,10 @@ export type Asked<T> =
   /** Why it could not answer, to complete "Asked …, but". */
   | { readonly kind: 'none'; readonly why: string };
 
+/** For whoever got no answer; completes a sentence. */
+export const HOW_TO_ASK =
+  'ask it in its pod or on its machine, or through kubectl port-forward with --controller (docs/deploy.md, “Asking it”)';
+
 /** As long as the server itself gives an answer, and a little for the way. */
 const TIMEOUT_MS = 35_000;
 

@@ -1,7 +1,7 @@
 /** Which Service, in which namespace, and which cluster: what `plan` and `explain` have in common. */
 import { loadConfig, type LoadedConfig } from '../../config.ts';
 import type { Raw } from '../../config/sources.ts';
-import { BallastError, classify } from '../../errors.ts';
+import { BallastError, classify, type ErrorCode } from '../../errors.ts';
 import type { KubeClient } from '../../kube/client.ts';
 import { SERVICES } from '../../kube/resources.ts';
 import type { Provider } from '../../loadbalancer/provider.ts';
@@ -25,7 +25,7 @@ export interface Target extends AsyncDisposable {
   readonly client: KubeClient;
   /** The namespace that the kubeconfig's context names, or `default`. */
   readonly namespace: string;
-  /** UID of `default/kubernetes`; undefined when it may not be read. */
+  /** UID of `default/kubernetes`; undefined when it may not or cannot be read now. */
   readonly cluster: () => Promise<string | undefined>;
   /** What a controller would say that has just started. */
   readonly fresh: () => Promise<Fresh>;
@@ -34,6 +34,14 @@ export interface Target extends AsyncDisposable {
 
 /** For everything that one command asks of the cluster. */
 const TIMEOUT_MS = 120_000;
+/** For finding out which cluster it is, which the answer can do without. */
+const COMPARE_TIMEOUT_MS = 5_000;
+const UNKNOWN_CLUSTER: ReadonlySet<ErrorCode> = new Set([
+  'ApiForbidden',
+  'ApiNotFound',
+  'ApiUnavailable',
+  'ApiThrottled',
+]);
 
 /** @throws BallastError when the configuration is wrong. Dispose of it: it holds connections. */
 export async function openTarget(flags: Readonly<Record<string, Raw>>, context: CliContext): Promise<Target> {
@@ -63,10 +71,12 @@ export async function openTarget(flags: Readonly<Record<string, Raw>>, context: 
 
 async function clusterUid(client: KubeClient, signal: AbortSignal): Promise<string | undefined> {
   try {
-    const service = await client.get(SERVICES, { namespace: 'default', name: 'kubernetes' }, { signal });
+    const options = { signal, timeoutMs: COMPARE_TIMEOUT_MS };
+    const service = await client.get(SERVICES, { namespace: 'default', name: 'kubernetes' }, options);
     return service.metadata.uid;
   } catch (error) {
-    if (['ApiForbidden', 'ApiNotFound'].includes(classify(error).code)) return undefined;
+    // With the API server away or busy, what the controller says is worth the more.
+    if (UNKNOWN_CLUSTER.has(classify(error).code)) return undefined;
     throw error;
   }
 }

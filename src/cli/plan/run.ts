@@ -40,7 +40,7 @@ export async function runPlan({ service, options, config }: PlanInput, context: 
     query: planQuery(selection),
     schema: PLAN_ANSWER,
     compute: async ({ inquiry, providers }) => {
-      unseen = new Set(providers.filter(({ capabilities }) => capabilities.inProcess).map(({ name }) => name));
+      unseen = new Set(providers.filter(({ capabilities }) => !capabilities.seenFromOutside).map(({ name }) => name));
       return { plans: await inquiry.plans(selection, target.signal) };
     },
   });

@@ -1,4 +1,5 @@
 import type { Selection } from '../inquiry/inquiry.ts';
+import { HOW_TO_ASK } from '../inquiry/ask.ts';
 import type { PrintedPlan } from '../inquiry/wire.ts';
 
 /** In front of each step; words follow where a person has to think. */
@@ -21,9 +22,7 @@ export function planText(
   return [...shown.map(onePlan), closing(plans, quiet.length, unseen)].join('\n');
 }
 
-const ONLY_FRESH =
-  ' for a controller that starts now.\nWhat a running controller has done cannot be seen from here; give its address ' +
-  'with --controller URL.';
+const ONLY_FRESH = ` for a controller that starts now.\nWhat the controller that leads has done cannot be seen from here: ${HOW_TO_ASK}.`;
 
 function isQuiet({ steps, preparations, refusals, warnings, kept }: PrintedPlan): boolean {
   return !kept && steps.length + preparations.length + refusals.length + warnings.length === 0;

@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { withLeader, withoutOutside } from '#src/cli/explain/fresh';
 import { explanationText } from '#src/cli/explain/text';
-import { isHeld } from '#src/cli/inquiry/lease';
+import { isHeld, readLeadership } from '#src/cli/inquiry/lease';
 import { parseServiceName } from '#src/cli/inquiry/target';
+import { BallastError } from '#src/errors';
 import type { Lease } from '#src/kube/wire';
 import type { Decision } from '#src/service/explain';
 
@@ -53,13 +54,64 @@ describe('an explanation without the controller', () => {
 
   it('says who leads, behind the claim, as far as that is known', () => {
     const status: Decision = { subject: 'status', verdict: 'yes', text: 'EXTERNAL-IP shows 192.0.2.1.' };
+    const pod = { identity: 'pod-1', lease: 'ballast-system/ballast-controller' };
     expect(withLeader([CLAIM, status], undefined)).toEqual([CLAIM, status]);
-    expect(withLeader([CLAIM, status], { leads: false, holder: 'pod-1' })[1]).toEqual({
-      subject: 'leader',
-      verdict: 'yes',
-      text: 'The controller pod-1 leads and does the work.',
+    expect(withLeader([CLAIM, status], { kind: 'others', holders: [pod] })).toEqual([
+      CLAIM,
+      { subject: 'leader', verdict: 'yes', text: 'The controller pod-1 leads and does the work.' },
+      status,
+    ]);
+    expect(withLeader([CLAIM], { kind: 'others', holders: [] })[1]).toMatchObject({ subject: 'leader', verdict: 'no' });
+  });
+
+  it('names all who lead, when there are several, as the thing to look at', () => {
+    const holders = [
+      { identity: 'laptop_1', lease: 'kube-system/ballast-controller' },
+      { identity: 'pod_2', lease: 'ballast-system/ballast-controller' },
+    ];
+    const leader = withLeader([CLAIM], { kind: 'others', holders })[1];
+    expect(leader).toMatchObject({ subject: 'leader', verdict: 'no' });
+    expect(leader?.text).toContain(
+      'laptop_1 (Lease kube-system/ballast-controller), pod_2 (Lease ballast-system/ballast-controller)',
+    );
+  });
+});
+
+describe('who leads', () => {
+  const lease = (namespace: string, holderIdentity: string): Lease => ({
+    metadata: { name: 'ballast-controller', namespace, uid: namespace, resourceVersion: '1' },
+    spec: { holderIdentity, leaseDurationSeconds: 15, renewTime: new Date().toISOString() },
+  });
+  const forbidden = (): Promise<never> => Promise.reject(new BallastError('ApiForbidden', 'no'));
+
+  it('is everybody who holds a Lease of the name, in whatever namespace', async () => {
+    const items = [lease('kube-system', 'laptop_1'), lease('ballast-system', 'pod_2'), lease('other', '')];
+    const client = { all: async () => items, own: forbidden };
+    expect(await readLeadership(client)).toEqual({
+      kind: 'others',
+      holders: [
+        { identity: 'laptop_1', lease: 'kube-system/ballast-controller' },
+        { identity: 'pod_2', lease: 'ballast-system/ballast-controller' },
+      ],
     });
-    expect(withLeader([CLAIM, status], { leads: false })[1]).toMatchObject({ subject: 'leader', verdict: 'no' });
+  });
+
+  it('is the holder of the configured Lease where no others may be listed, as for the controller itself', async () => {
+    const client = { all: forbidden, own: async () => lease('ballast-system', 'pod_2') };
+    expect(await readLeadership(client)).toMatchObject({ holders: [{ identity: 'pod_2' }] });
+    const none = (): Promise<never> => Promise.reject(new BallastError('ApiNotFound', 'none'));
+    expect(await readLeadership({ all: forbidden, own: none })).toEqual({ kind: 'others', holders: [] });
+  });
+
+  it('stays unsaid where no Lease may be read, and a failure to read it is thrown', async () => {
+    expect(await readLeadership({ all: forbidden, own: forbidden })).toBeUndefined();
+    const away = (): Promise<never> => Promise.reject(new BallastError('ApiUnavailable', 'away'));
+    await expect(readLeadership({ all: away, own: forbidden })).rejects.toMatchObject({
+      code: 'ApiUnavailable',
+    });
+    await expect(readLeadership({ all: forbidden, own: away })).rejects.toMatchObject({
+      code: 'ApiUnavailable',
+    });
   });
 });
 

@@ -77,7 +77,8 @@ describe('a plan as text', () => {
     const steps = [{ summary: 'Open 80/TCP', impact: 'none' }] as const;
     const expected = [
       '1 load balancer, 0 as asked, 1 step to take for a controller that starts now.',
-      'What a running controller has done cannot be seen from here; give its address with --controller URL.',
+      'What the controller that leads has done cannot be seen from here: ask it in its pod or on its machine, or ' +
+        'through kubectl port-forward with --controller (docs/deploy.md, “Asking it”).',
       '',
     ].join('\n');
     expect(planText([plan({ steps })], {}, new Set(['proxy']))).toContain(expected);

@@ -69,6 +69,7 @@ const CAPABILITIES: Capabilities = {
   maxListeners: 1_000,
   settings: ['algorithm', 'proxyProtocol', 'idleTimeoutSeconds', 'maxConnections'],
   inProcess: false,
+  seenFromOutside: false,
 };
 
 function desiredOf({ services, nodes, slices }: Cluster): DesiredResult & { readonly set: NodeSet } {

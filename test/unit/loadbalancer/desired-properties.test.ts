@@ -15,6 +15,7 @@ const capabilities: fc.Arbitrary<Capabilities> = fc.record({
   maxListeners: fc.integer({ min: 1, max: 5 }),
   settings: fc.subarray(['algorithm', 'idleTimeoutSeconds', 'proxyProtocol'] as const),
   inProcess: fc.boolean(),
+  seenFromOutside: fc.boolean(),
 });
 
 const services: fc.Arbitrary<readonly Service[]> = fc.tuple(

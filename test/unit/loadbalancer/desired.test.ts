@@ -13,6 +13,7 @@ const capabilities: Capabilities = {
   maxListeners: 4,
   settings: ['algorithm', 'idleTimeoutSeconds', 'drainTimeoutSeconds', 'maxConnections'],
   inProcess: true,
+  seenFromOutside: false,
 };
 
 interface Input extends Partial<Omit<DesiredInput, 'endpointSlicesOf' | 'capabilities'>> {

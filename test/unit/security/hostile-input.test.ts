@@ -18,6 +18,7 @@ const capabilities: Capabilities = {
   maxListeners: 100,
   settings: ['algorithm', 'idleTimeoutSeconds', 'drainTimeoutSeconds', 'maxConnections', 'proxyProtocol'],
   inProcess: true,
+  seenFromOutside: false,
 };
 
 function judge(options: ServiceOptions): ReturnType<typeof buildDesired> {

@@ -2,13 +2,14 @@ import { describe, expect, it } from 'vitest';
 import { endpointSlice, node, service, servicePort, type ServiceOptions } from '#test/fakes/builders';
 import { Rig, type RigOptions } from '#test/fakes/service-rig';
 import type { EndpointSlice } from '#src/kube/wire';
-import type { Decision, Leadership } from '#src/service/explain';
+import type { Decision } from '#src/service/explain';
+import type { Leadership } from '#src/service/leadership';
 import { BallastError } from '#src/errors';
 import { startRig } from './start-rig.ts';
 
 const WEB = 'default/web';
 const signal = new AbortController().signal;
-const leads: Leadership = { leads: true };
+const leads: Leadership = { kind: 'self' };
 
 async function explained(
   options: ServiceOptions = {},
@@ -183,10 +184,16 @@ describe('explaining a Service', () => {
   });
 
   it('says who leads, or that nobody does', async () => {
-    expect(firstNo(await explained({}, {}, { leads: false }))).toContain('no leader: No controller holds the Lease');
-    expect(lines(await explained({}, {}, { leads: false, holder: 'ballast-1' }))).toContain(
+    const nobody: Leadership = { kind: 'others', holders: [] };
+    expect(firstNo(await explained({}, {}, nobody))).toContain('no leader: No controller holds the Lease');
+    const holders = [{ identity: 'ballast-1', lease: 'ballast-system/ballast-controller' }];
+    expect(lines(await explained({}, {}, { kind: 'others', holders }))).toContain(
       'yes leader: The controller ballast-1 leads and does the work.',
     );
+  });
+
+  it('says of a fenced leader that it serves on and changes nothing, not that nobody is there', async () => {
+    expect(firstNo(await explained({}, {}, { kind: 'fenced' }))).toContain('no leader: The controller serves on, but');
   });
 
   it('that is being deleted says so', async () => {
