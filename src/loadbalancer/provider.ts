@@ -44,8 +44,6 @@ export interface PlanStep {
   /** One line for a person: what changes, with the names and numbers. */
   readonly summary: string;
   readonly impact: Impact;
-  /** The listener that the step serves: its failure is told to that listener's Service; without one, to all of them. */
-  readonly listener?: ListenerRef;
   /**
    * The listener that the step serves. When it fails, later steps of the same listener are skipped and the others
    * go on; a failing step without a listener ends the plan.
