@@ -177,7 +177,11 @@ interface Deployment {
   readonly spec: {
     readonly template: {
       readonly metadata: { readonly labels: Readonly<Record<string, string>> };
-      readonly spec: { readonly terminationGracePeriodSeconds?: number; readonly containers: readonly Container[] };
+      readonly spec: {
+        readonly terminationGracePeriodSeconds?: number;
+        readonly securityContext?: { readonly sysctls?: readonly object[] };
+        readonly containers: readonly Container[];
+      };
     };
   };
 }
@@ -210,6 +214,8 @@ describe('the Deployment', () => {
       warning: '',
       metricsAddress: { port: 10_270 },
       pool: { 'proxy-addresses': ['10.244.1.7', 'fd00:10:244:1::7'] },
+      // Ports below 1024 as nobody in particular. A pod in the machine's network may not have it.
+      sysctls: [{ name: 'net.ipv4.ip_unprivileged_port_start', value: '0' }],
     },
     {
       folder: 'edge',
@@ -217,9 +223,10 @@ describe('the Deployment', () => {
       warning: expect.stringMatching(/^Warning: would violate PodSecurity "restricted:latest": host namespaces .*\n$/),
       metricsAddress: { host: '127.0.0.1', port: 10_270 },
       pool: { 'proxy-addresses': ['192.0.2.10-192.0.2.20'], 'proxy-interface': 'eth0' },
+      sysctls: undefined,
     },
   ] as const;
-  for (const { folder, warning, metricsAddress, pool } of variants) {
+  for (const { folder, warning, metricsAddress, pool, sysctls } of variants) {
     it(`of manifests/${folder} is accepted as it is, and sets only what the controller understands`, async () => {
       const path = `${MANIFESTS}/${folder}`;
       const dry = await cluster.plane.kubectl(['apply', '--dry-run=server', '-k', path]);
@@ -240,6 +247,7 @@ describe('the Deployment', () => {
         metricsAddress,
         providerOptions: pool,
       });
+      expect(deployment?.spec.template.spec.securityContext?.sysctls).toEqual(sysctls);
       // kubelet kills what has not ended by then.
       const grace = deployment?.spec.template.spec.terminationGracePeriodSeconds ?? 0;
       expect(grace * 1_000).toBeGreaterThan(config.shutdownTimeoutMs + 2_000);

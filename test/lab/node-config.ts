@@ -62,6 +62,8 @@ disabled_plugins = ${JSON.stringify(UNUSED_PLUGINS)}
 [plugins.'io.containerd.cri.v1.runtime']
   disable_apparmor = true
   restrict_oom_score_adj = true
+  # As containerd 1 and CRI-O have it: a pod that needs ports below 1024 has to say so.
+  enable_unprivileged_ports = false
   [plugins.'io.containerd.cri.v1.runtime'.cni]
     bin_dirs = ["${NODE_CNI_FOLDER}"]
     conf_dir = "${CNI_CONFIG_FOLDER}"
