@@ -1,6 +1,7 @@
 import { defineConfig } from 'vitest/config';
+import { INTEGRATION_WORKERS } from './test/integration/workers.ts';
 
-/** Each project is one folder of `test/`; the slower ones run their files one after the other, because they share a machine. */
+/** Each project is one folder of `test/`; the end-to-end tests run one file after the other, because they share a machine. */
 export default defineConfig({
   ssr: { resolve: { conditions: ['source', 'node', 'import', 'default'] } },
   test: {
@@ -17,15 +18,17 @@ export default defineConfig({
         test: {
           name: 'integration',
           include: ['test/integration/**/*.test.ts'],
-          testTimeout: 60_000,
-          hookTimeout: 60_000,
-          fileParallelism: false,
+          testTimeout: 180_000,
+          hookTimeout: 180_000,
+          maxWorkers: INTEGRATION_WORKERS,
+          sequence: { groupOrder: 1 },
         },
       },
       {
         extends: true,
         test: {
           name: 'e2e',
+          sequence: { groupOrder: 2 },
           include: ['test/e2e/**/*.test.ts'],
           testTimeout: 180_000,
           hookTimeout: 300_000,

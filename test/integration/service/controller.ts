@@ -2,6 +2,7 @@
 import { get } from '#src/cli/inquiry/request';
 import { spawnController, type ControllerProcess } from '#test/chaos/controller-process';
 import { freePort } from '#test/control-plane/free-port';
+import { INTEGRATION_WORKERS } from '../workers.ts';
 import type { Cluster } from './cluster.ts';
 import { waitFor } from './wait.ts';
 
@@ -23,11 +24,15 @@ export interface Controller extends ControllerProcess {
   readonly url: string;
 }
 
-/** Tests of one machine share 127.0.0.0/8, so each controller process of a test run has a network of its own there. */
+/**
+ * Tests of one machine share 127.0.0.0/8, so each controller process of a test run has a network of its own there: the
+ * files that run at once by the number of their worker, other runs by that of their process.
+ */
 let networks = 0;
 function nextNetwork(): string {
   networks += 1;
-  return `127.${32 + (process.pid % 64)}.${networks}`;
+  const worker = Number(process.env.VITEST_POOL_ID ?? 0) % INTEGRATION_WORKERS;
+  return `127.${32 + INTEGRATION_WORKERS * (process.pid % 32) + worker}.${networks}`;
 }
 
 /** A pool of 200 addresses that no other test uses. */
@@ -52,7 +57,7 @@ export async function startController(cluster: Cluster, options: ControllerOptio
     ...(options.strict ? [] : LENIENT),
     ['--default-provider', 'proxy'],
     ['--log-level', 'debug'],
-    ['--shutdown-timeout', '2s'],
+    ['--shutdown-timeout', '20s'],
     ['--proxy-shutdown-timeout', '1s'],
   ].flat();
   const running = spawnController({ flags: [...flags, ...(options.flags ?? [])] });
@@ -71,7 +76,7 @@ async function untilReady(controller: Controller, caFile?: string): Promise<void
   const ready = waitFor(
     `${controller.url}/readyz to answer 200`,
     async () => {
-      const { status } = await get(`${controller.url}/readyz`, { caFile }, AbortSignal.timeout(1_000));
+      const { status } = await get(`${controller.url}/readyz`, { caFile }, AbortSignal.timeout(5_000));
       return status === 200 ? true : undefined;
     },
     { hint: log },
