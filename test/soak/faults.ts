@@ -1,26 +1,48 @@
 /** Makes the faults of a script, and takes all of them away at the end of a round. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { refusal } from '#test/chaos/api-server';
-import { firstTimes, type Fault, type FaultProxy, type Rule } from '#test/chaos/fault-proxy';
+import {
+  always,
+  firstTimes,
+  type Exchange,
+  type Fault,
+  type FaultProxy,
+  type Match,
+  type Rule,
+} from '#test/chaos/fault-proxy';
 import { leaderOf } from './leader.ts';
 import { Random } from './random.ts';
 import type { Replica } from './replica.ts';
-import type { FaultAction, Which } from './script.ts';
+import type { Action, FaultAction, Which } from './script.ts';
 import type { SoakCluster } from './cluster.ts';
 
 /** How much later a request comes when the network is slow. */
 const DELAY_MS = 400;
 
-type NetworkAction = Extract<FaultAction, { do: 'network' }>;
+/** What the controllers list, and watch from then on. */
+const COLLECTIONS = ['/api/v1/services', '/api/v1/nodes', '/apis/discovery.k8s.io/v1/endpointslices'] as const;
+
+type NetworkAction = Extract<FaultAction, { do: 'network' | 'cloud-network' }>;
+type CutAction = Extract<FaultAction, { do: 'cut-watches' | 'cut-lists' }>;
 
 export class Faults {
   readonly #cluster: SoakCluster;
   /** Each fault that lasts: until its time is over, or the round is. */
   readonly #running = new Set<Promise<void>>();
   readonly #untilEnd = new Set<() => void>();
+  /** The lists as they were at the begin of the round, as JSON by path. */
+  #oldLists: ReadonlyMap<string, string> = new Map();
 
   constructor(cluster: SoakCluster) {
     this.#cluster = cluster;
+  }
+
+  /** To be called at the begin of the round, with what it will do. */
+  async prepare(actions: readonly Action[]): Promise<void> {
+    if (!actions.some((action) => action.do === 'network' && action.fault === 'stale-lists')) return;
+    const { plane } = this.#cluster;
+    const lists = COLLECTIONS.map(async (path) => [path, JSON.stringify(await plane.request('GET', path))] as const);
+    this.#oldLists = new Map(await Promise.all(lists));
   }
 
   /** Resolves when the fault has begun. */
@@ -29,18 +51,18 @@ export class Faults {
       case 'network':
         for (const { proxy } of await this.#chosen(action.which)) await this.#disturb(proxy, action);
         return;
+      case 'cloud-network':
+        for (const { cloudProxy } of await this.#chosen(action.which)) {
+          if (cloudProxy) await this.#disturb(cloudProxy, action);
+        }
+        return;
       case 'cut-connections':
         for (const { proxy } of await this.#chosen(action.which)) proxy.cutAll();
         return;
-      case 'cut-watches': {
-        const { afterBytes, times } = action;
-        for (const { proxy } of await this.#chosen(action.which)) {
-          // Streams that are open do not ask again by themselves.
-          this.#untilEnd.add(proxy.use(firstTimes(times, ({ isWatch }) => isWatch, { kind: 'cut', afterBytes })));
-          proxy.cutAll();
-        }
+      case 'cut-watches':
+      case 'cut-lists':
+        for (const { proxy } of await this.#chosen(action.which)) this.#cut(proxy, action);
         return;
-      }
       case 'kill-api-server':
         await this.#cluster.plane.killApiServer();
         await sleep(action.forMs);
@@ -83,6 +105,18 @@ export class Faults {
     return replicas.filter((replica) => replica !== leader).slice(0, 1);
   }
 
+  #cut(proxy: FaultProxy, { do: kind, afterBytes, times, how = 'reset' }: CutAction): void {
+    const cut: Fault = { kind: 'cut', afterBytes, how };
+    if (kind === 'cut-watches') {
+      this.#untilEnd.add(proxy.use(firstTimes(times, isWatch, cut)));
+    } else {
+      this.#untilEnd.add(proxy.use(firstTimes(COLLECTIONS.length, isWatch, refusal(410))));
+      this.#untilEnd.add(proxy.use(firstTimes(times, isList, cut)));
+    }
+    // Streams that are open do not ask again by themselves.
+    proxy.cutAll();
+  }
+
   async #disturb(proxy: FaultProxy, action: NetworkAction): Promise<void> {
     const { fault, forMs } = action;
     if (fault === 'freeze') {
@@ -93,13 +127,26 @@ export class Faults {
       await proxy.refuse();
       return this.#lasting(forMs, () => proxy.accept());
     }
-    const remove = proxy.use(ruleOf(action));
+    const remove = fault === 'stale-lists' ? this.#staleLists(proxy) : proxy.use(ruleOf(action));
     // Watches that are open ask for nothing: they are cut, so that the fault meets what follows, too.
-    if (fault === 'gone') proxy.cutAll();
+    if (fault === 'gone' || fault === 'stale-lists') proxy.cutAll();
     this.#lasting(forMs, () => {
       remove();
       proxy.release();
     });
+  }
+
+  /** The next watches are refused, so that lists are asked for, and those are old. */
+  #staleLists(proxy: FaultProxy): () => void {
+    const undo = [
+      proxy.use(firstTimes(COLLECTIONS.length, isWatch, refusal(410))),
+      ...[...this.#oldLists].map(([path, body]) =>
+        proxy.use(
+          always((exchange) => isList(exchange) && pathOf(exchange) === path, { kind: 'answer', status: 200, body }),
+        ),
+      ),
+    ];
+    return () => undo.forEach((each) => each());
   }
 
   #lasting(forMs: number, undo: () => void | Promise<void>): void {
@@ -107,6 +154,14 @@ export class Faults {
     this.#running.add(over);
     void over.then(() => this.#running.delete(over));
   }
+}
+
+const isWatch: Match = ({ isWatch }) => isWatch;
+const isList: Match = (exchange) =>
+  exchange.method === 'GET' && !exchange.isWatch && COLLECTIONS.some((path) => path === pathOf(exchange));
+
+function pathOf({ path }: Exchange): string {
+  return path.split('?')[0] ?? '';
 }
 
 /** Each request is hit or not as the fault's own seed says. */

@@ -1,9 +1,9 @@
 /** Makes up what happens in a round. Only the seed decides: nothing that a cluster did has any part in it. */
 import { after, NOTHING, type Intent } from './intent.ts';
 import type { Random } from './random.ts';
-import type { Action, Asked, AskedPort, FaultAction, Line, NetworkFault, NodeState, Operation } from './script.ts';
-import type { Protocol, Tampering, Which } from './script.ts';
-import { NODE_ADDRESSES, NODE_NAMES, OPEN_GROUP, POOL_SIZE, PORT_COUNT, SERVICE_NAMES } from './site.ts';
+import type { Action, Asked, AskedPort, CloudFault, FaultAction, Head, Line, NetworkFault } from './script.ts';
+import type { NodeState, Operation, Protocol, Tampering, Which } from './script.ts';
+import { CLOUD_POOL, NODE_ADDRESSES, NODE_NAMES, OPEN_GROUP, POOL_SIZE, PORT_COUNT, SERVICE_NAMES } from './site.ts';
 
 /** Nodes that are there from the start. */
 const FIRST_NODES = 3;
@@ -39,12 +39,15 @@ const MISTYPED: readonly Readonly<Record<string, string>>[] = [
 export class Generator {
   readonly #random: Random;
   readonly #ipv6: boolean;
+  readonly #cloud: boolean;
   #intent: Intent = NOTHING;
   #round = 0;
 
-  constructor(random: Random, ipv6: boolean) {
+  /** What takes part is as the head says. */
+  constructor(random: Random, { ipv6, cloud = false }: Pick<Head, 'ipv6' | 'cloud'>) {
     this.#random = random;
     this.#ipv6 = ipv6;
+    this.#cloud = cloud;
   }
 
   /** The actions of the next round. The first makes what everything else is about, and has no faults. */
@@ -141,6 +144,7 @@ export class Generator {
       [5, 'own'],
       [3, 'none'],
       [1, 'moved'],
+      [this.#cloud ? 5 : 0, 'cloud'],
       [1, 'foreign'],
     ] as const);
   }
@@ -175,6 +179,7 @@ export class Generator {
         [4, { 'load-balancer': random.pick(['red', 'blue']) }],
         [2, { 'load-balancer': `${OPEN_GROUP.namespace}/${OPEN_GROUP.name}` }],
         [4, { addresses: `@${random.integer(0, POOL_SIZE - 1)}` }],
+        [this.#cloud ? 3 : 0, { addresses: `@c${random.integer(0, CLOUD_POOL.length - 1)}` }],
         [1, { addresses: '@out' }],
         [this.#ipv6 ? 1 : 0, { addresses: random.pick(['@six', `@${random.integer(0, POOL_SIZE - 1)},@six`]) }],
         [2, random.pick([{ algorithm: 'least-connections' }, { 'drain-timeout': '1' }, { 'max-connections': '50' }])],
@@ -284,9 +289,11 @@ export class Generator {
       [2, 'both'],
     ]);
     const kind = random.weighted([
-      [6, 'network'],
+      [7, 'network'],
+      [this.#cloud ? 3 : 0, 'cloud-network'],
       [2, 'cut-connections'],
       [3, 'cut-watches'],
+      [2, 'cut-lists'],
       [1, 'kill-api-server'],
       [1, 'pause-api-server'],
       [2, 'terminate'],
@@ -303,24 +310,37 @@ export class Generator {
           'hang',
           'freeze',
           'no-connection',
+          'stale-lists',
         ]);
-        const share = random.pick([0.2, 0.5, 1]);
-        return { do: kind, fault, which, forMs: random.integer(200, 3_000), share, seed: random.integer(0, 1e9) };
+        return { do: kind, fault, which, ...this.#extent() };
+      }
+      case 'cloud-network': {
+        const fault = random.pick<CloudFault>(['refusals', 'slow', 'lost-responses', 'no-connection']);
+        return { do: kind, fault, which, ...this.#extent() };
       }
       case 'cut-connections':
       case 'terminate':
       case 'kill':
         return { do: kind, which };
       case 'cut-watches':
-        return { do: kind, which, afterBytes: random.integer(0, 4_000), times: random.integer(1, 6) };
+      case 'cut-lists': {
+        const how = random.pick(['reset', 'end'] as const);
+        return { do: kind, which, afterBytes: random.integer(0, 4_000), times: random.integer(1, 6), how };
+      }
       case 'kill-api-server':
         return { do: kind, forMs: random.integer(0, 3_000) };
       case 'pause-api-server':
         return { do: kind, forMs: random.integer(200, 3_000) };
       default:
         // A pause that outlasts the Lease is another fault than one that does not.
-        return { do: 'pause', which, forMs: random.pick([500, 2_000, 7_000]) };
+        return { do: 'pause', which, forMs: random.pick([500, 2_000, 12_000]) };
     }
+  }
+
+  /** How long a fault of a network lasts, and what of it is hit. */
+  #extent(): { readonly forMs: number; readonly share: number; readonly seed: number } {
+    const random = this.#random;
+    return { forMs: random.integer(200, 3_000), share: random.pick([0.2, 0.5, 1]), seed: random.integer(0, 1e9) };
   }
 }
 

@@ -5,7 +5,7 @@ import { leaderOf, metricOf } from './leader.ts';
 import type { Operator } from './operator.ts';
 import type { World } from './oracle/world.ts';
 import type { Replica } from './replica.ts';
-import { NAMESPACES, type Site } from './site.ts';
+import { CLOUD_POOL, NAMESPACES, type Site } from './site.ts';
 import { listeningSockets } from './sockets.ts';
 
 interface Plan {
@@ -23,7 +23,7 @@ export interface Picture {
 
 /** The picture, or why there is none yet. */
 export async function observe(
-  { plane, replicas }: SoakCluster,
+  { plane, replicas, cloud }: SoakCluster,
   operator: Operator,
   site: Site,
 ): Promise<Picture | string> {
@@ -55,17 +55,26 @@ export async function observe(
     slices: slices.items,
     sockets,
     followerSockets,
-    loadBalancers: metricOf(metrics, 'ballast_load_balancers') ?? 0,
+    cloud: cloud?.describe(),
+    loadBalancers: {
+      proxy: metricOf(metrics, 'ballast_load_balancers', 'provider="proxy"') ?? 0,
+      cloud: metricOf(metrics, 'ballast_load_balancers', 'provider="cloud"') ?? 0,
+    },
     plans: plans.flatMap(wordsOf),
     wanted: new Set(operator.intent.services.keys()),
     marks: (name) => operator.marks(name),
-    pool: site.pool,
+    pools: { proxy: site.pool, cloud: CLOUD_POOL },
     mayAskFor: (namespace, address) => site.mayAskFor(namespace, address),
   };
   const versions = own.map(({ metadata }) => `${metadata.uid} ${metadata.resourceVersion}`);
   return {
     world,
-    fingerprint: [leader.pid, metricOf(metrics, 'ballast_service_writes_total'), ...versions].join('\n'),
+    fingerprint: [
+      leader.pid,
+      metricOf(metrics, 'ballast_service_writes_total'),
+      JSON.stringify(world.cloud),
+      ...versions,
+    ].join('\n'),
   };
 }
 

@@ -44,8 +44,8 @@ export async function untilQuiet(question: Question): Promise<Rest> {
   let world: World | undefined;
   let waitedFor: readonly string[] = [];
   for (;;) {
-    signal.throwIfAborted();
-    const fatal = cluster.replicas.flatMap(({ complaints }) => complaints);
+    if (signal.aborted) return { complaints: ['interrupted'], loadBalancers: [], tookMs: 0, waitedFor, world };
+    const fatal = cluster.complaints;
     const tookMs = performance.now() - startedAt;
     if (fatal.length > 0) return { complaints: fatal, loadBalancers: [], tookMs, waitedFor, world };
     const picture = await observe(cluster, operator, site).catch((error: unknown) => String(error));
@@ -56,7 +56,9 @@ export async function untilQuiet(question: Question): Promise<Rest> {
       ({ world } = picture);
       const verdict = judge(world, question.before, question.touched);
       complaints = verdict.complaints;
-      if (complaints.length === 0) complaints = await checkTraffic(verdict.sockets, world, site);
+      if (complaints.length === 0) {
+        complaints = await checkTraffic(verdict.sockets, world, site).catch((error: unknown) => [String(error)]);
+      }
       if (complaints.length === 0 && calm?.fingerprint !== picture.fingerprint) {
         if (calm) complaints = ['Services are still being written.'];
         calm = { fingerprint: picture.fingerprint, since: performance.now() };

@@ -3,16 +3,16 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { createWriteStream, type WriteStream } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { PROGRAM, PROGRAM_WITH_CLOUD } from '#test/chaos/controller-process';
 import type { FaultProxy } from '#test/chaos/fault-proxy';
 
-const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const RESTART_AFTER_MS = 300;
 /** How much of the log a complaint shows. */
 const LAST_LINES = 40;
-const QUESTION_TIMEOUT_MS = 2_000;
+const QUESTION_TIMEOUT_MS = 5_000;
 /** A process that was told to end and has not after this time hangs: its own limit is far shorter. */
-const END_TIMEOUT_MS = 30_000;
+const END_TIMEOUT_MS = 120_000;
 
 export interface ReplicaOptions {
   readonly name: string;
@@ -21,6 +21,8 @@ export interface ReplicaOptions {
   readonly metricsPort: number;
   /** Between this process and the API server. */
   readonly proxy: FaultProxy;
+  /** Between this process and the small cloud, whose provider it has only then. */
+  readonly cloudProxy: FaultProxy | undefined;
   /** Takes the whole log, of every process that this replica ever was. */
   readonly logPath: string;
 }
@@ -28,6 +30,7 @@ export interface ReplicaOptions {
 export class Replica {
   readonly name: string;
   readonly proxy: FaultProxy;
+  readonly cloudProxy: FaultProxy | undefined;
   /** What must never happen, happened: each as a sentence. */
   readonly complaints: string[] = [];
   readonly #options: ReplicaOptions;
@@ -44,6 +47,7 @@ export class Replica {
   constructor(options: ReplicaOptions) {
     this.name = options.name;
     this.proxy = options.proxy;
+    this.cloudProxy = options.cloudProxy;
     this.#options = options;
     this.#log = createWriteStream(options.logPath, { flags: 'a' });
   }
@@ -128,7 +132,8 @@ export class Replica {
   #run(): Promise<void> {
     const { flags, metricsPort } = this.#options;
     const all = ['controller', ...flags, `--metrics-bind-address=127.0.0.1:${metricsPort}`];
-    const child = spawn(process.execPath, ['--conditions=source', '--enable-source-maps', MAIN, ...all], {
+    const program = this.cloudProxy ? PROGRAM_WITH_CLOUD : PROGRAM;
+    const child = spawn(process.execPath, ['--conditions=source', '--enable-source-maps', program, ...all], {
       cwd: ROOT,
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { PATH: process.env['PATH'], NODE_NO_WARNINGS: '1' },

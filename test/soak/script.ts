@@ -1,7 +1,7 @@
 /**
  * What a soak does, as data: every action is one line of JSON in the log, and a log can be carried out again. Names of
- * addresses and ports are those of the script (`@3` is the fourth address of the pool, port 2 the third of the band),
- * so that a log holds on another machine.
+ * addresses and ports are those of the script (`@3` is the fourth address of the proxy's pool, `@c1` the second of the
+ * cloud's, port 2 the third of the band), so that a log holds on another machine.
  */
 export type Protocol = 'TCP' | 'UDP' | 'SCTP';
 
@@ -11,8 +11,11 @@ export interface AskedPort {
   readonly protocol: Protocol;
 }
 
-/** Whose a Service is by its class: `own` and `moved` name ours, `none` has none, `foreign` is another controller's. */
-export type AskedClass = 'own' | 'moved' | 'none' | 'foreign';
+/**
+ * Whose a Service is by its class: `own` and `moved` name the proxy, `none` has none and is the proxy's as well, `cloud`
+ * names the provider of the small cloud, `foreign` is another controller's.
+ */
+export type AskedClass = 'own' | 'moved' | 'none' | 'cloud' | 'foreign';
 
 /** What a user asks of a Service. */
 export interface Asked {
@@ -74,7 +77,19 @@ export type Operation =
 export type Which = 'leader' | 'follower' | 'both';
 
 /** A fault between controller and API server that lasts for a time and hits a share of what passes. */
-export type NetworkFault = 'refusals' | 'gone' | 'slow' | 'lost-responses' | 'hang' | 'freeze' | 'no-connection';
+export type NetworkFault =
+  | 'refusals'
+  | 'gone'
+  | 'slow'
+  | 'lost-responses'
+  | 'hang'
+  | 'freeze'
+  | 'no-connection'
+  /** Watches end, and lists are answered as they were at the begin of the round. */
+  | 'stale-lists';
+
+/** Those between a controller and the cloud: none keeps a request for longer than its sender may wait to send it. */
+export type CloudFault = 'refusals' | 'slow' | 'lost-responses' | 'no-connection';
 
 export type FaultAction =
   | {
@@ -86,9 +101,26 @@ export type FaultAction =
       readonly share: number;
       readonly seed: number;
     }
+  | {
+      readonly do: 'cloud-network';
+      readonly fault: CloudFault;
+      readonly which: Which;
+      readonly forMs: number;
+      readonly share: number;
+      readonly seed: number;
+    }
   | { readonly do: 'cut-connections'; readonly which: Which }
-  /** The next watch streams end after so many bytes. */
-  | { readonly do: 'cut-watches'; readonly which: Which; readonly afterBytes: number; readonly times: number }
+  /**
+   * The next watch streams, or lists, end after so many bytes: broken off (`reset`, the default) or as if they were
+   * whole (`end`).
+   */
+  | {
+      readonly do: 'cut-watches' | 'cut-lists';
+      readonly which: Which;
+      readonly afterBytes: number;
+      readonly times: number;
+      readonly how?: 'reset' | 'end';
+    }
   | { readonly do: 'kill-api-server'; readonly forMs: number }
   | { readonly do: 'pause-api-server'; readonly forMs: number }
   | { readonly do: 'terminate' | 'kill'; readonly which: Which }
@@ -111,6 +143,8 @@ export interface Head {
   readonly seed: number;
   /** Whether Services with IPv6 take part. */
   readonly ipv6: boolean;
+  /** Whether the small cloud takes part; where this is missing it does not. */
+  readonly cloud?: boolean;
 }
 
 export interface Script {

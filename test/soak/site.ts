@@ -12,12 +12,17 @@ export const NODE_NAMES: readonly string[] = ['n1', 'n2', 'n3', 'n4', 'n5'];
 export const POOL_SIZE = 8;
 /** So many of the pool, from its begin, may Services of the second namespace ask for. */
 const GRANTED = 6;
+/** The small cloud has fewer addresses still, of IPv4 alone. */
+export const CLOUD_POOL: readonly string[] = ['198.18.0.1', '198.18.0.2', '198.18.0.3', '198.18.0.4'];
+/** So many of them may Services of the second namespace ask for. */
+const CLOUD_GRANTED = 3;
 export const PORT_COUNT = 5;
 export const NODE_ADDRESSES = 8;
 
 export const CLASSES: Readonly<Record<AskedClass, string | undefined>> = {
   own: 'ballast.dev/proxy',
   moved: 'example.com/moved',
+  cloud: 'ballast.dev/cloud',
   none: undefined,
   foreign: 'example.com/foreign',
 };
@@ -58,12 +63,17 @@ export class Site {
   /** What `--allow-address` says: everything for the one namespace, for the other what `mayAskFor` tells. */
   get grantsFlag(): string {
     const [all = '', some = ''] = NAMESPACES;
-    return [`*=${all}`, `${this.pool[0]}-${this.#network}.0.${GRANTED}=${some}`, `${IPV6}=${some}`].join(';');
+    const ranges = [
+      `${this.pool[0]}-${this.#network}.0.${GRANTED}`,
+      `${CLOUD_POOL[0]}-${CLOUD_POOL[CLOUD_GRANTED - 1]}`,
+      IPV6,
+    ];
+    return [`*=${all}`, ...ranges.map((range) => `${range}=${some}`)].join(';');
   }
 
   mayAskFor(namespace: string, address: string): boolean {
-    const place = this.pool.indexOf(address);
-    return namespace === NAMESPACES[0] || address === IPV6 || (place >= 0 && place < GRANTED);
+    const granted = [...this.pool.slice(0, GRANTED), ...CLOUD_POOL.slice(0, CLOUD_GRANTED), IPV6];
+    return namespace === NAMESPACES[0] || granted.includes(address);
   }
 
   port(place: number): number {
@@ -84,13 +94,14 @@ export class Site {
     return `${this.#network}.${inside ? 2 : 3}.1`;
   }
 
-  /** With `@3` and the like replaced. */
+  /** With `@3`, `@c1` and the like replaced. */
   text(value: string): string {
     return value
       .replaceAll('@in', `${this.#network}.2.0/24`)
       .replaceAll('@v6', `${IPV6}/128`)
       .replaceAll('@out', FOREIGN_ADDRESS)
       .replaceAll('@six', '0:0:0:0:0:0:0:1')
+      .replaceAll(/@c(\d)/g, (_, place: string) => CLOUD_POOL[Number(place)] ?? FOREIGN_ADDRESS)
       .replaceAll(/@(\d)/g, (_, place: string) => this.pool[Number(place)] ?? FOREIGN_ADDRESS);
   }
 }

@@ -12,6 +12,8 @@ import type { Site } from './site.ts';
 
 export interface SoakOptions {
   readonly site: Site;
+  /** Whether the small cloud takes part. */
+  readonly hasCloud: boolean;
   /** Takes the logs of the controllers and, of a failure, what was seen last. */
   readonly folder: string;
   /** The actions of the next round; undefined after the last. */
@@ -33,6 +35,9 @@ export interface Round {
   readonly quietAfterMs: number;
   /** What was waited for last. */
   readonly waitedFor: readonly string[];
+  /** Writes to the Service that was written most. */
+  readonly mostWrites: number;
+  readonly cloudWrites: number;
 }
 
 export interface Failure {
@@ -49,8 +54,8 @@ export interface SoakResult {
 
 /** Runs to the end of the rounds or to the first failure, on a cluster of its own. */
 export async function runSoak(options: SoakOptions): Promise<SoakResult> {
-  const { site, folder, next, onLine, onRound, quietLimitMs, signal } = options;
-  await using cluster = await startCluster(site, folder);
+  const { site, hasCloud, folder, next, onLine, onRound, quietLimitMs, signal } = options;
+  await using cluster = await startCluster(site, folder, hasCloud);
   const operator = new Operator(cluster.plane, site);
   const rounds: Round[] = [];
   let before: readonly Remembered[] = [];
@@ -62,7 +67,9 @@ export async function runSoak(options: SoakOptions): Promise<SoakResult> {
   for (let lines = next(); lines !== undefined && !signal.aborted; lines = next()) {
     const number = lines[0]?.round ?? rounds.length + 1;
     const faults = new Faults(cluster);
+    cluster.writes.begin(lines.length);
     try {
+      await faults.prepare(lines.map(({ action }) => action));
       for (const line of lines) {
         await sleep(line.afterMs);
         onLine?.(line);
@@ -89,6 +96,8 @@ export async function runSoak(options: SoakOptions): Promise<SoakResult> {
       faults: lines.length - operations.length,
       quietAfterMs: rest.tookMs,
       waitedFor: rest.waitedFor,
+      mostWrites: cluster.writes.mostToOneService,
+      cloudWrites: cluster.writes.toCloud,
     };
     rounds.push(round);
     onRound?.(round);

@@ -5,7 +5,7 @@ import { BlockList, connect, createServer, type Server } from 'node:net';
 import type { ExpectedSocket, World } from './oracle/world.ts';
 import type { Site } from './site.ts';
 
-const TIMEOUT_MS = 3_000;
+const TIMEOUT_MS = 10_000;
 /** How long silence must last to count as silence. */
 const SILENCE_MS = 300;
 const RESEND_MS = 200;

@@ -1,5 +1,5 @@
 /** Who of the Services that ask for one load balancer gets what of it, before anybody else is looked at. */
-import type { Request, RequestedPort } from './request.ts';
+import type { ProviderName, Request, RequestedPort } from './request.ts';
 
 export interface Candidate {
   readonly request: Request;
@@ -10,6 +10,7 @@ export interface Candidate {
 }
 
 export interface Group {
+  readonly provider: ProviderName;
   readonly key: string;
   /** Oldest first. */
   readonly candidates: readonly Candidate[];
@@ -23,7 +24,7 @@ export interface Group {
   readonly addresses: readonly string[];
 }
 
-/** The load balancers that are asked for. Where ports or addresses clash, the older Service has its way. */
+/** The load balancers of one provider that are asked for. Where ports or addresses clash, the older Service has its way. */
 export function groupsOf(requests: readonly Request[]): readonly Group[] {
   return [...Map.groupBy(requests, ({ key }) => key)].map(([key, own]) => groupOf(key, own));
 }
@@ -55,7 +56,7 @@ function groupOf(key: string, requests: readonly Request[]): Group {
     for (const address of request.addresses) addresses.set(isIpv6(address), address);
     candidates.push({ request, ports, lost });
   }
-  return { key, candidates, refused, addresses: [...addresses.values()] };
+  return { provider: requests[0]?.provider ?? 'proxy', key, candidates, refused, addresses: [...addresses.values()] };
 }
 
 function byAge({ service: a }: Request, { service: b }: Request): number {

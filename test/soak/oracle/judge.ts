@@ -5,11 +5,15 @@
  * with everything else.
  */
 import type { Service } from '#src/kube/wire';
+import { checkCloud } from './cloud.ts';
 import { groupsOf, type Candidate, type Group } from './groups.ts';
-import { eligibleNodes, nodesFor } from './nodes.ts';
-import { familyOf, isOurs, requestOf, type Request, type RequestedPort } from './request.ts';
+import { atHome } from './home.ts';
+import { eligibleNodes, type EligibleNodes } from './nodes.ts';
+import { familyOf, isOurs, PROVIDERS, requestOf, type ProviderName, type Request } from './request.ts';
+import type { RequestedPort } from './request.ts';
+import { checkSockets, expectedSockets, keptSockets, servedAt } from './sockets.ts';
 import { checkForsaken, checkMember, checkPresence, conditionOf, ingressOf, shownAddresses } from './statements.ts';
-import type { ExpectedSocket, Remembered, Verdict, World } from './world.ts';
+import type { Remembered, Verdict, World } from './world.ts';
 
 /** A member of a load balancer with what it has got. */
 export interface Outcome {
@@ -23,7 +27,7 @@ export interface Outcome {
   readonly refusals: readonly string[];
   /** Whether its own request is at fault. */
   readonly isInput: boolean;
-  /** Refused, but served as before all the same. */
+  /** Refused, but served as before all the same: with any of its present ports, and by the present facts. */
   readonly kept: boolean;
 }
 
@@ -31,40 +35,79 @@ export interface Outcome {
 export function judge(world: World, before: readonly Remembered[], touched: ReadonlySet<string>): Verdict {
   const present = world.services.filter(({ metadata }) => metadata.deletionTimestamp === undefined);
   const requests = present.filter(isOurs).map((service) => requestOf(service, world.mayAskFor));
-  const groups = groupsOf(requests);
   const complaints: string[] = [...checkPresence(world)];
   for (const service of present.filter((each) => !isOurs(each))) complaints.push(...checkForsaken(service, world));
 
-  const holders = holdersOf(groups, world);
+  const eligible = eligibleNodes(world.nodes);
+  const parts = PROVIDERS.map((provider) => {
+    const own = atHome(
+      requests.filter((each) => each.provider === provider),
+      world,
+    );
+    return judgeProvider(provider, groupsOf(own), { world, eligible, complaints });
+  });
+  const groups = parts.flatMap((part) => part.groups);
+  const byProvider = (name: ProviderName): readonly Outcome[] =>
+    parts.flatMap(({ provider, outcomes }) => (provider === name ? outcomes : []));
+
+  const expected = expectedSockets(byProvider('proxy'), world, eligible);
+  const kept = keptSockets(byProvider('proxy'), expected, world, eligible);
+  complaints.push(...checkSockets(expected, byProvider('proxy'), world));
+  complaints.push(...checkCloud(byProvider('cloud'), world, eligible));
+  const loadBalancers = parts.flatMap(({ outcomes }) => rememberAll(outcomes));
+  complaints.push(...world.plans.map((plan) => `The leader would still do something: ${plan}`));
+  complaints.push(...checkStability(before, loadBalancers, groups, touched));
+  return { complaints, sockets: [...expected, ...kept], loadBalancers };
+}
+
+interface Hearing {
+  readonly world: World;
+  readonly eligible: EligibleNodes;
+  /** Takes what is wrong. */
+  readonly complaints: string[];
+}
+
+interface Part {
+  readonly provider: ProviderName;
+  readonly groups: readonly Group[];
+  readonly outcomes: readonly Outcome[];
+}
+
+/** Who gets what of one provider, and whether the Services and the leader say so. */
+function judgeProvider(provider: ProviderName, groups: readonly Group[], hearing: Hearing): Part {
+  const { world, eligible, complaints } = hearing;
+  const pool = world.pools[provider];
+  const holders = holdersOf(groups, pool);
   for (const [address, keys] of holders) {
     if (keys.size > 1) complaints.push(`${address} is shown by several load balancers: ${[...keys].join(', ')}.`);
   }
-  const placed = groups.flatMap((group) => placeGroup(group, holders, world, complaints));
+  const placed = groups.flatMap((group) => placeGroup(group, holders, pool, complaints));
   const outcomes = settleSharedPorts(placed, complaints);
-
-  const eligible = eligibleNodes(world.nodes);
-  const sockets = outcomes.flatMap((outcome) => socketsOf(outcome, world, eligible));
   for (const outcome of outcomes) complaints.push(...checkMember(outcome, world, eligible));
-  complaints.push(...checkSockets(sockets, outcomes, world));
-  const loadBalancers = rememberAll(outcomes, sockets);
-  if (world.loadBalancers !== loadBalancers.length) {
-    const keys = loadBalancers.map(({ key }) => key).join(', ');
-    complaints.push(
-      `The leader counts ${world.loadBalancers} load balancers; there must be ${loadBalancers.length}: ${keys}.`,
-    );
-  }
-  complaints.push(...world.plans.map((plan) => `The leader would still do something: ${plan}`));
-  complaints.push(...checkStability(before, loadBalancers, groups, touched));
-  return { complaints, sockets, loadBalancers };
+  complaints.push(...checkCount(provider, outcomes, world));
+  return { provider, groups, outcomes };
+}
+
+/** How many there are, by the leader's own word. Whether strays still share one is not always to be seen. */
+function checkCount(provider: ProviderName, outcomes: readonly Outcome[], world: World): readonly string[] {
+  const served = outcomes.filter(({ addresses }) => addresses.length > 0);
+  const keys = new Set(served.map(({ request }) => request.key));
+  const settled = new Set(served.filter(({ request }) => !request.isStray).map(({ request }) => request.key));
+  const count = world.loadBalancers[provider];
+  const strays = served.some(({ request }) => request.isStray);
+  const isRight = strays ? count >= Math.max(1, settled.size) && count <= keys.size : count === keys.size;
+  if (isRight) return [];
+  const names = [...keys].join(', ');
+  return [`The leader counts ${count} load balancers of ${provider}; there must be ${keys.size}: ${names}.`];
 }
 
 /** Which load balancers show an address of which each has its own. */
-function holdersOf(groups: readonly Group[], world: World): ReadonlyMap<string, ReadonlySet<string>> {
+function holdersOf(groups: readonly Group[], pool: readonly string[]): ReadonlyMap<string, ReadonlySet<string>> {
   const holders = new Map<string, Set<string>>();
   for (const { key, candidates, refused } of groups) {
     for (const { request } of [...candidates, ...refused]) {
       for (const address of shownAddresses(request.service)) {
-        if (familyOf(address) === 'IPv6' || !world.pool.includes(address)) continue;
+        if (familyOf(address) === 'IPv6' || !pool.includes(address)) continue;
         holders.set(address, (holders.get(address) ?? new Set()).add(key));
       }
     }
@@ -78,9 +121,9 @@ type Holders = ReturnType<typeof holdersOf>;
 const ANY = 'an address that is free';
 
 /** What each member gets as far as addresses go. */
-function placeGroup(group: Group, holders: Holders, world: World, complaints: string[]): readonly Outcome[] {
+function placeGroup(group: Group, holders: Holders, pool: readonly string[], complaints: string[]): readonly Outcome[] {
   const outcomes = group.refused.map(({ request, codes, input }): Outcome => {
-    const addresses = codes.some((code) => HARMLESS.has(code)) ? heldAddresses(request, world) : [];
+    const addresses = codes.some((code) => HARMLESS.has(code)) ? heldAddresses(request, pool) : [];
     const base = { request, ports: [], portErrors: errorsOf(request, []), refusals: codes, isInput: input };
     return { ...base, addresses, kept: addresses.length > 0 };
   });
@@ -89,15 +132,15 @@ function placeGroup(group: Group, holders: Holders, world: World, complaints: st
   const isHeldByAnother = (address: string): boolean =>
     [...(holders.get(address) ?? [])].some((key) => key !== group.key);
   const granted = group.addresses.find(
-    (wanted) => familyOf(wanted) === 'IPv4' && world.pool.includes(wanted) && !isHeldByAnother(wanted),
+    (wanted) => familyOf(wanted) === 'IPv4' && pool.includes(wanted) && !isHeldByAnother(wanted),
   );
-  const shared = world.pool.find((address) => familyOf(address) === 'IPv6');
-  const isFull = world.pool.every((address) => familyOf(address) === 'IPv6' || isHeldByAnother(address));
+  const shared = pool.find((address) => familyOf(address) === 'IPv6');
+  const isFull = pool.every((address) => familyOf(address) === 'IPv6' || isHeldByAnother(address));
 
-  const refusals = new Map(group.candidates.map((each) => [each, refusalOf(each, group, world, isHeldByAnother)]));
+  const refusals = new Map(group.candidates.map((each) => [each, refusalOf(each, group, pool, isHeldByAnother)]));
   const keeps =
     outcomes.some(({ kept }) => kept) ||
-    group.candidates.some((each) => refusals.get(each) && heldAddresses(each.request, world).length > 0);
+    group.candidates.some((each) => refusals.get(each) && heldAddresses(each.request, pool).length > 0);
   // What somebody goes on with who asks nonsense may come before what others ask for.
   const own = (keeps ? undefined : granted) ?? ipv4 ?? (isFull ? undefined : ANY);
 
@@ -106,7 +149,7 @@ function placeGroup(group: Group, holders: Holders, world: World, complaints: st
     const refusal = refusals.get(candidate);
     const base = { request, ports: candidate.ports, portErrors: errorsOf(request, candidate.lost) };
     if (refusal) {
-      const addresses = heldAddresses(request, world);
+      const addresses = heldAddresses(request, pool);
       outcomes.push({ ...base, ...refusal, addresses, kept: addresses.length > 0 });
       continue;
     }
@@ -119,13 +162,13 @@ function placeGroup(group: Group, holders: Holders, world: World, complaints: st
     const addresses = lacks ? [] : places.flatMap(({ address }) => address ?? []);
     outcomes.push({ ...base, addresses, refusals: lacks ? ['AddressPoolExhausted'] : [], isInput: false, kept: false });
   }
-  return keeps ? outcomes.map(withConflictsAsSaid) : outcomes;
+  return outcomes.map((outcome) => withConflictsAsSaid(outcome, outcomes));
 }
 
 /** Mistakes for which those who work go on as before, and the others get nothing. */
 const HARMLESS: ReadonlySet<string> = new Set(['InvalidAnnotation', 'GroupNotAllowed', 'AddressNotAllowed']);
 
-function heldAddresses({ service }: Request, { pool }: World): readonly string[] {
+function heldAddresses({ service }: Request, pool: readonly string[]): readonly string[] {
   return shownAddresses(service).filter((address) => pool.includes(address));
 }
 
@@ -133,20 +176,26 @@ function heldAddresses({ service }: Request, { pool }: World): readonly string[]
 function refusalOf(
   { request }: Candidate,
   group: Group,
-  world: World,
+  pool: readonly string[],
   isHeldByAnother: (address: string) => boolean,
 ): Pick<Outcome, 'refusals' | 'isInput'> | undefined {
   for (const wanted of group.addresses.filter((each) => request.addresses.includes(each))) {
-    if (!world.pool.includes(wanted)) return { refusals: ['AddressNotInPool'], isInput: true };
+    if (!pool.includes(wanted)) return { refusals: ['AddressNotInPool'], isInput: true };
     if (familyOf(wanted) === 'IPv4' && isHeldByAnother(wanted)) return { refusals: ['AddressInUse'], isInput: false };
   }
   return undefined;
 }
 
-/** What somebody goes on with who asks nonsense is not known, so the others' word is taken for what they lost to it. */
-function withConflictsAsSaid(outcome: Outcome): Outcome {
+/**
+ * Which of its ports somebody goes on with who asks nonsense is not known, so the others' word is taken for those of them
+ * that they lost.
+ */
+function withConflictsAsSaid(outcome: Outcome, all: readonly Outcome[]): Outcome {
   if (outcome.kept || outcome.addresses.length === 0) return outcome;
-  const said = outcome.ports.filter(({ key }) => saysLost(outcome.request.service, key)).map(({ key }) => key);
+  const mayHave = new Set(all.filter(({ kept }) => kept).flatMap((each) => servedAt(each).map(({ key }) => key)));
+  const said = outcome.ports
+    .filter(({ key }) => mayHave.has(key) && saysLost(outcome.request.service, key))
+    .map(({ key }) => key);
   return said.length === 0 ? outcome : without(outcome, said);
 }
 
@@ -178,9 +227,12 @@ function settleSharedPorts(outcomes: readonly Outcome[], complaints: string[]): 
       const names = claimants.map(({ outcome }) => outcome.request.name).join(', ');
       complaints.push(`Only one may have ${key} of the shared address, and the others must say so: ${names}.`);
     }
-    // What somebody goes on with who asks nonsense may be any port.
+    // Somebody goes on with it who asks nonsense.
     const keptHolds = outcomes.some(
-      ({ kept, addresses }) => kept && addresses.some((each) => familyOf(each) === 'IPv6'),
+      (each) =>
+        each.kept &&
+        each.addresses.some((address) => familyOf(address) === 'IPv6') &&
+        servedAt(each).some((port) => port.key === key),
     );
     if (losers.length === claimants.length && !keptHolds) {
       const names = claimants.map(({ outcome }) => outcome.request.name).join(', ');
@@ -197,71 +249,29 @@ function settleSharedPorts(outcomes: readonly Outcome[], complaints: string[]): 
 /** Whether the Service's status says that somebody else has this port of its address. */
 function saysLost(service: Service, key: string): boolean {
   const entries = ingressOf(service);
-  if (entries.length === 0) return (conditionOf(service, 'Programmed')?.message ?? '').includes(key);
+  if (entries.length === 0) {
+    // Where no port is left, those that cannot be carried at all are what the conditions speak of.
+    const isInput = conditionOf(service, 'Accepted')?.reason === 'UnsupportedProtocol';
+    return isInput || (conditionOf(service, 'Programmed')?.message ?? '').includes(key);
+  }
   return entries.some(({ ports }) =>
     ports?.some(({ port, protocol, error }) => `${port}/${protocol}` === key && error === 'ballast.dev/PortConflict'),
   );
 }
 
-function hostOf(address: string): string {
-  return address.includes(':') ? `[${address}]` : address;
-}
-
-function socketsOf(outcome: Outcome, world: World, eligible: ReadonlyMap<string, string>): readonly ExpectedSocket[] {
-  if (outcome.kept) return [];
-  const { request, addresses, ports } = outcome;
-  const { service } = request;
-  const nodes = nodesFor(service, eligible, world.slices);
-  const ranges = service.spec?.loadBalancerSourceRanges ?? [];
-  return addresses.flatMap((address) =>
-    ports.map(({ key, port, protocol, nodePort }) => ({
-      socket: `${hostOf(address)}:${key}`,
-      address,
-      port,
-      protocol,
-      service: request.name,
-      nodePort,
-      nodes,
-      ranges,
-    })),
-  );
-}
-
-/** Exactly what must be open is open, in the process that leads and nowhere else. */
-function checkSockets(
-  expected: readonly ExpectedSocket[],
-  outcomes: readonly Outcome[],
-  { sockets, followerSockets }: World,
-): readonly string[] {
-  const names = new Set(expected.map(({ socket }) => socket));
-  // What is served as before may have any port on the addresses it shows.
-  const loose = outcomes.filter(({ kept }) => kept).flatMap(({ addresses }) => addresses);
-  const isAt = (address: string, socket: string): boolean => socket.startsWith(`${hostOf(address)}:`);
-  return [
-    ...[...names].filter((name) => !sockets.includes(name)).map((name) => `Nothing listens on ${name}.`),
-    ...sockets
-      .filter((name) => !names.has(name) && !loose.some((address) => isAt(address, name)))
-      .map((name) => `${name} is open, though nobody asks for it.`),
-    ...loose
-      .filter((address) => !sockets.some((name) => isAt(address, name)))
-      .map((address) => `${address} is shown, though nothing listens there.`),
-    ...followerSockets.map((name) => `${name} is open in the process that does not lead.`),
-  ];
-}
-
-function rememberAll(outcomes: readonly Outcome[], sockets: readonly ExpectedSocket[]): readonly Remembered[] {
+function rememberAll(outcomes: readonly Outcome[]): readonly Remembered[] {
   const served = outcomes.filter(({ addresses }) => addresses.length > 0);
   const isSettled = (key: string): boolean => outcomes.every(({ kept, request }) => !kept || request.key !== key);
-  return [...Map.groupBy(served, ({ request }) => request.key)].map(([key, own]) => {
-    const names = new Set(own.map(({ request }) => request.name));
-    return {
-      key,
-      isSettled: isSettled(key),
-      members: outcomes.filter(({ request }) => request.key === key).map(({ request }) => request.name),
-      addresses: [...new Set(own.flatMap(({ addresses }) => addresses))].toSorted(),
-      sockets: sockets.filter(({ service }) => names.has(service)).map(({ socket }) => socket),
-    };
-  });
+  return [...Map.groupBy(served, ({ request }) => request.key)].map(([key, own]) => ({
+    provider: own[0]?.request.provider ?? 'proxy',
+    key,
+    isSettled: isSettled(key),
+    members: outcomes.filter(({ request }) => request.key === key).map(({ request }) => request.name),
+    addresses: [...new Set(own.flatMap(({ addresses }) => addresses))].toSorted(),
+    listeners: own
+      .filter(({ kept }) => !kept)
+      .flatMap(({ addresses, ports }) => addresses.flatMap((address) => ports.map(({ key }) => `${address} ${key}`))),
+  }));
 }
 
 /** Whoever asks for the same as before has the same as before, whatever happened to others and to the controllers. */
@@ -274,13 +284,13 @@ function checkStability(
   return before
     .filter(({ isSettled }) => isSettled)
     .flatMap((old) => {
-      const group = groups.find(({ key }) => key === old.key);
+      const group = groups.find(({ key, provider }) => key === old.key && provider === old.provider);
       const asking = [...(group?.candidates ?? []), ...(group?.refused ?? [])].map(({ request }) => request.name);
       if ([...old.members, ...asking].some((name) => touched.has(name))) return [];
-      const current = now.find(({ key }) => key === old.key);
+      const current = now.find(({ key, provider }) => key === old.key && provider === old.provider);
       const lost = [
         ...old.addresses.filter((address) => !current?.addresses.includes(address)),
-        ...old.sockets.filter((socket) => !current?.sockets.includes(socket)),
+        ...old.listeners.filter((listener) => !current?.listeners.includes(listener)),
       ];
       return lost.length === 0
         ? []

@@ -1,8 +1,11 @@
 /** Which nodes a Service's traffic may reach, by "Which node a connection goes to" in `docs/proxy.md`. */
 import type { EndpointSlice, Node, Service } from '#src/kube/wire';
 
-/** Name → address of the nodes that take traffic from outside. Whether they are ready decides nothing. */
-export function eligibleNodes(nodes: readonly Node[]): ReadonlyMap<string, string> {
+/** Name → address. */
+export type EligibleNodes = ReadonlyMap<string, string>;
+
+/** The nodes that take traffic from outside. Whether they are ready decides nothing. */
+export function eligibleNodes(nodes: readonly Node[]): EligibleNodes {
   return new Map(
     nodes.flatMap(({ metadata, spec, status }) => {
       const isExcluded = metadata.labels?.['node.kubernetes.io/exclude-from-external-load-balancers'] === 'true';
@@ -17,7 +20,7 @@ export function eligibleNodes(nodes: readonly Node[]): ReadonlyMap<string, strin
 /** Names of the nodes that a connection to the Service may come to. */
 export function nodesFor(
   service: Service,
-  eligible: ReadonlyMap<string, string>,
+  eligible: EligibleNodes,
   slices: readonly EndpointSlice[],
 ): readonly string[] {
   if (service.spec?.externalTrafficPolicy !== 'Local') return [...eligible.keys()];

@@ -17,12 +17,19 @@ export type Fault = 'InvalidAnnotation' | 'GroupNotAllowed' | 'AddressNotAllowed
 /** `--allow-address`: whether Services of the namespace may ask for the address. */
 export type Grants = (namespace: string, address: string) => boolean;
 
+export type ProviderName = 'proxy' | 'cloud';
+
+export const PROVIDERS: readonly ProviderName[] = ['proxy', 'cloud'];
+
 export interface Request {
   /** `namespace/name`. */
   readonly name: string;
+  readonly provider: ProviderName;
   readonly service: Service;
   /** Which load balancer it asks for: `service/<namespace>/<name>` or `group/<namespace>/<name>`. */
   readonly key: string;
+  /** The group that it names makes no sense: it stays where it is, and has no load balancer to share otherwise. */
+  readonly isStray: boolean;
   /** The first is primary. */
   readonly families: readonly { readonly family: Family; readonly required: boolean }[];
   /** Those that a proxy for TCP and UDP can carry. */
@@ -52,7 +59,7 @@ export function nameOf({ metadata }: Service): string {
 /** Whether Ballast is to give the Service a load balancer. The soak runs it as the default for those without a class. */
 export function isOurs({ spec }: Service): boolean {
   const { type, loadBalancerClass, clusterIP } = spec ?? {};
-  const classes = [CLASSES.own, CLASSES.moved, undefined];
+  const classes = [CLASSES.own, CLASSES.moved, CLASSES.cloud, undefined];
   return type === 'LoadBalancer' && clusterIP !== 'None' && classes.includes(loadBalancerClass);
 }
 
@@ -67,8 +74,10 @@ export function requestOf(service: Service, mayAskFor: Grants): Request {
   const isForbidden = addresses?.some((address) => !mayAskFor(namespace, address)) ?? false;
   return {
     name,
+    provider: service.spec?.loadBalancerClass === CLASSES.cloud ? 'cloud' : 'proxy',
     service,
     key: group.key ?? `service/${name}`,
+    isStray: group.fault !== undefined,
     families: families.map((family, index) => ({ family, required: index === 0 || required })),
     ports: ports.flatMap(({ port, protocol = 'TCP', nodePort = 0 }) =>
       protocol === 'TCP' || protocol === 'UDP' ? { key: `${port}/${protocol}`, port, protocol, nodePort } : [],

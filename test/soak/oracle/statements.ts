@@ -1,14 +1,19 @@
 /** What a Service must say of itself: existence, finalizers, addresses, conditions. */
 import type { Condition, Service } from '#src/kube/wire';
 import { FOREIGN_ADDRESS, FOREIGN_CONDITION, FOREIGN_FINALIZER } from '../site.ts';
-import { nodesFor } from './nodes.ts';
-import { nameOf } from './request.ts';
+import { nodesFor, type EligibleNodes } from './nodes.ts';
+import { nameOf, PROVIDERS, type ProviderName } from './request.ts';
 import type { Outcome } from './judge.ts';
 import type { World } from './world.ts';
 
-const OURS = 'ballast.dev/proxy';
 const UPSTREAM = 'service.kubernetes.io/load-balancer-cleanup';
 const PREFIX = 'ballast.dev/';
+
+/** What each provider says in words of its own. */
+const WORDS: Readonly<Record<ProviderName, Readonly<Record<'mode' | 'ready' | 'unready', string>>>> = {
+  proxy: { mode: 'Proxy', ready: 'TargetsHealthy', unready: 'NoLocalEndpoints' },
+  cloud: { mode: 'VIP', ready: 'HasTargets', unready: 'NoTargets' },
+};
 
 type Ingress = NonNullable<NonNullable<NonNullable<Service['status']>['loadBalancer']>['ingress']>[number];
 
@@ -64,14 +69,18 @@ export function checkForsaken(service: Service, { marks }: World): readonly stri
 }
 
 /** What a member of a load balancer must say. */
-export function checkMember(outcome: Outcome, world: World, eligible: ReadonlyMap<string, string>): readonly string[] {
+export function checkMember(outcome: Outcome, world: World, eligible: EligibleNodes): readonly string[] {
   const { request, addresses } = outcome;
-  const { service, name } = request;
+  const { service, name, provider } = request;
+  const own = `${PREFIX}${provider}`;
   const wrong: string[] = [];
   const served = addresses.length > 0;
+  const { finalizers = [] } = service.metadata;
+  const others = PROVIDERS.map((each) => `${PREFIX}${each}`).filter((each) => each !== own);
+  const left = others.filter((each) => finalizers.includes(each));
+  if (left.length > 0) wrong.push(`still has ${left.join()}`);
   if (served) {
-    const { finalizers = [] } = service.metadata;
-    const needed = service.spec?.loadBalancerClass === undefined ? [OURS, UPSTREAM] : [OURS];
+    const needed = service.spec?.loadBalancerClass === undefined ? [own, UPSTREAM] : [own];
     const missing = needed.filter((each) => !finalizers.includes(each));
     if (missing.length > 0) wrong.push(`lacks ${missing.join()}`);
   }
@@ -83,7 +92,8 @@ export function checkMember(outcome: Outcome, world: World, eligible: ReadonlyMa
 }
 
 function checkIngress({ request, addresses, portErrors }: Outcome): readonly string[] {
-  const { service } = request;
+  const { service, provider } = request;
+  const { mode } = WORDS[provider];
   const ports =
     portErrors.size === 0 || addresses.length === 0
       ? ''
@@ -93,7 +103,7 @@ function checkIngress({ request, addresses, portErrors }: Outcome): readonly str
             return code === undefined ? `${port}/${protocol}` : `${port}/${protocol} ${PREFIX}${code}`;
           })
           .join();
-  const right = addresses.map((address) => `${address} Proxy ${ports}`).join('; ');
+  const right = addresses.map((address) => `${address} ${mode} ${ports}`).join('; ');
   const shown = ingressOf(service)
     .map(({ ip, ipMode, ports: entries = [] }) => {
       const texts = entries.map(({ port, protocol, error }) => `${port}/${protocol}${error ? ` ${error}` : ''}`);
@@ -110,7 +120,7 @@ interface Answer {
   readonly words?: readonly string[];
 }
 
-function checkConditions(outcome: Outcome, world: World, eligible: ReadonlyMap<string, string>): readonly string[] {
+function checkConditions(outcome: Outcome, world: World, eligible: EligibleNodes): readonly string[] {
   const { service } = outcome.request;
   const answers = answersOf(outcome, nodesFor(service, eligible, world.slices).length, eligible.size);
   return Object.entries(answers).flatMap(([type, { status, reasons, words = [] }]) => {
@@ -142,12 +152,13 @@ function answersOf(outcome: Outcome, nodes: number, allNodes: number): Readonly<
     codes.length > 0
       ? { status: 'False', reasons: codes }
       : { status: 'True', reasons: ['Programmed'], words: [...ports.map(({ key }) => key), ...addresses] };
+  const words = WORDS[request.provider];
   const blocked: readonly string[] = allNodes === 0 ? ['NoNodes', 'NotProgrammed'] : ['NotProgrammed'];
   const ready: Answer =
     addresses.length === 0
       ? { status: 'False', reasons: blocked }
       : nodes > 0
-        ? { status: 'True', reasons: ['TargetsHealthy'] }
-        : { status: 'False', reasons: allNodes === 0 ? ['NoNodes'] : ['NoLocalEndpoints'] };
+        ? { status: 'True', reasons: [words.ready] }
+        : { status: 'False', reasons: allNodes === 0 ? ['NoNodes'] : [words.unready] };
   return { Accepted: accepted, Programmed: programmed, Ready: ready };
 }

@@ -1,6 +1,7 @@
 import type { EndpointSlice, Node, Service } from '#src/kube/wire';
+import type { CloudState } from '#test/chaos/cloud';
 import type { Marks } from '../operator.ts';
-import type { Grants } from './request.ts';
+import type { Grants, ProviderName } from './request.ts';
 
 /** Everything that can be seen from outside at one moment. */
 export interface World {
@@ -11,16 +12,18 @@ export interface World {
   readonly sockets: readonly string[];
   /** The same of the process that does not lead. */
   readonly followerSockets: readonly string[];
-  /** How many load balancers the leader says there are. */
-  readonly loadBalancers: number;
+  /** All that exists in the small cloud; undefined where it does not take part. */
+  readonly cloud: CloudState | undefined;
+  /** How many load balancers of each provider the leader says there are. */
+  readonly loadBalancers: Readonly<Record<ProviderName, number>>;
   /** What the leader would do now, in words. */
   readonly plans: readonly string[];
   /** Names of the Services that users want to be there. */
   readonly wanted: ReadonlySet<string>;
   /** What somebody else has left on a Service, by name. */
   readonly marks: (name: string) => Marks;
-  /** The pool: IPv4 addresses, of which each load balancer has its own, and at most one IPv6 address for all. */
-  readonly pool: readonly string[];
+  /** IPv4 addresses, of which each load balancer has its own; the proxy also has at most one IPv6 address for all. */
+  readonly pools: Readonly<Record<ProviderName, readonly string[]>>;
   readonly mayAskFor: Grants;
 }
 
@@ -42,18 +45,21 @@ export interface ExpectedSocket {
 
 /** What a round leaves for the next to compare with. */
 export interface Remembered {
+  readonly provider: ProviderName;
   readonly key: string;
   /** Nobody asks for anything that is not given. */
   readonly isSettled: boolean;
   /** `namespace/name` of everyone who asks for it. */
   readonly members: readonly string[];
   readonly addresses: readonly string[];
-  readonly sockets: readonly string[];
+  /** `127.0.0.1 80/TCP`: what of it clients can reach. */
+  readonly listeners: readonly string[];
 }
 
 export interface Verdict {
   /** What is not as it must be, each as a sentence. */
   readonly complaints: readonly string[];
+  /** All through which traffic must come as it says. */
   readonly sockets: readonly ExpectedSocket[];
   readonly loadBalancers: readonly Remembered[];
 }

@@ -37,6 +37,10 @@ function web(name: string, said: Said = {}): Service {
   });
 }
 
+function counts(proxy: number): World['loadBalancers'] {
+  return { proxy, cloud: 0 };
+}
+
 function world(services: readonly Service[], change: Partial<World> = {}): World {
   const addresses = services.flatMap(({ status }) => status?.loadBalancer?.ingress?.map(({ ip }) => ip) ?? []);
   return {
@@ -45,11 +49,12 @@ function world(services: readonly Service[], change: Partial<World> = {}): World
     slices: [],
     sockets: addresses.map((address) => `${address}:80/TCP`),
     followerSockets: [],
-    loadBalancers: new Set(addresses).size,
+    cloud: undefined,
+    loadBalancers: counts(new Set(addresses).size),
     plans: [],
     wanted: new Set(services.map(({ metadata }) => `${metadata.namespace}/${metadata.name}`)),
     marks: () => ({ condition: false, finalizer: false, ingress: false }),
-    pool: [A, B],
+    pools: { proxy: [A, B], cloud: [] },
     mayAskFor: () => true,
     ...change,
   };
@@ -105,7 +110,7 @@ describe('the oracle of the soak', () => {
       ready: ['False', 'NotProgrammed'],
     });
     expect(complaints(world([exhausted]))).toContain('right is "an address that is free');
-    const full = { pool: [B] };
+    const full = { pools: { proxy: [B], cloud: [] } };
     expect(complaints(world([exhausted, other()], full))).toBe('');
     const asking = web('w1', { annotations: { 'ballast.dev/addresses': B } });
     expect(complaints(world([asking]))).toContain(`right is "${B} Proxy`);
@@ -146,11 +151,15 @@ describe('the oracle of the soak', () => {
       const made = web(name, won ? { addresses } : { addresses: [], ...lost });
       return { ...made, spec: { ...made.spec, ipFamilies: ['IPv6'] } };
     };
-    const shared = { pool: [A, '::1'], sockets: ['[::1]:80/TCP'], loadBalancers: 1 };
+    const shared = {
+      pools: { proxy: [A, '::1'], cloud: [] },
+      sockets: ['[::1]:80/TCP'],
+      loadBalancers: counts(1),
+    };
     expect(complaints(world([six('w1', false), six('w2', true)], shared))).toBe('');
     expect(complaints(world([six('w1', true), six('w2', true)], shared))).toContain('Only one may have 80/TCP');
     expect(
-      complaints(world([six('w1', false), six('w2', false)], { ...shared, sockets: [], loadBalancers: 0 })),
+      complaints(world([six('w1', false), six('w2', false)], { ...shared, sockets: [], loadBalancers: counts(0) })),
     ).toContain('Nobody has 80/TCP');
   });
 
@@ -165,6 +174,8 @@ describe('the oracle of the soak', () => {
     expect(complaints(world([web('w1')], { plans: ['service/soak-a/w1: Assign'] }))).toContain(
       'would still do something',
     );
-    expect(complaints(world([web('w1')], { loadBalancers: 2 }))).toContain('counts 2 load balancers; there must be 1');
+    expect(complaints(world([web('w1')], { loadBalancers: counts(2) }))).toContain(
+      'counts 2 load balancers of proxy; there must be 1',
+    );
   });
 });

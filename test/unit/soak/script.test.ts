@@ -6,8 +6,8 @@ import { shrink } from '#test/soak/shrink';
 
 const ROUNDS = 40;
 
-function rounds(seed: number, ipv6 = true): readonly (readonly Line[])[] {
-  const generator = new Generator(new Random(seed), ipv6);
+function rounds(seed: number, ipv6 = true, cloud = true): readonly (readonly Line[])[] {
+  const generator = new Generator(new Random(seed), { ipv6, cloud });
   return Array.from({ length: ROUNDS }, () => generator.next());
 }
 
@@ -23,10 +23,12 @@ describe('what happens in a soak', () => {
     );
     for (const kind of ['create', 'edit', 'delete', 'recreate', 'tamper', 'node', 'endpoints'])
       expect(kinds).toContain(kind);
-    for (const kind of ['network', 'cut-connections', 'cut-watches', 'kill-api-server', 'pause-api-server']) {
+    for (const kind of ['network', 'cut-connections', 'cut-watches', 'cut-lists', 'kill-api-server']) {
       expect(kinds).toContain(kind);
     }
-    for (const kind of ['terminate', 'kill', 'pause']) expect(kinds).toContain(kind);
+    for (const kind of ['cloud-network', 'pause-api-server', 'terminate', 'kill', 'pause']) {
+      expect(kinds).toContain(kind);
+    }
     const first = rounds(1)[0]?.map(({ action }) => action.do);
     expect(new Set(first)).toEqual(new Set(['node', 'create']));
   });
@@ -36,6 +38,12 @@ describe('what happens in a soak', () => {
       .flat()
       .flatMap(({ action }) => (action.do === 'create' || action.do === 'recreate' ? action.asked.families : []));
     expect(new Set(families)).toEqual(new Set(['IPv4']));
+  });
+
+  it('has nothing of the cloud where that takes no part', () => {
+    const text = (cloud: boolean): string => JSON.stringify([1, 2, 3].map((seed) => rounds(seed, true, cloud)));
+    expect(text(true)).toMatch(/"class":"cloud".*"@c\d"/);
+    expect(text(false)).not.toMatch(/cloud|@c/);
   });
 
   it('can be written down and read again', () => {
