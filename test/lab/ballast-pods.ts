@@ -59,6 +59,8 @@ export async function applyBallast(lab: Lab, signal?: AbortSignal): Promise<void
 export interface EdgeOptions {
   /** Strategic merge patches on top of `manifests/edge`. */
   readonly patches?: readonly object[];
+  /** Components of `manifests/` to add, by folder. */
+  readonly components?: readonly string[];
   readonly signal?: AbortSignal;
 }
 
@@ -66,8 +68,9 @@ export interface EdgeOptions {
  * The overlay that a user of `manifests/edge` writes, applied: the proxy provider on the edge nodes, which gives Services
  * the lab's addresses for load balancers on their `eth0`. Resolves when both replicas are ready.
  */
-export async function applyEdge(lab: Lab, { patches = [], signal }: EdgeOptions = {}): Promise<void> {
-  const folder = await edgeOverlay(lab, patches);
+export async function applyEdge(lab: Lab, options: EdgeOptions = {}): Promise<void> {
+  const { signal } = options;
+  const folder = await edgeOverlay(lab, options);
   await lab.kubectl(['apply', '-k', folder], { signal });
   await untilBallastReady(lab, signal);
 }
@@ -78,7 +81,7 @@ export async function labelEdgeNodes(lab: Lab, nodes: readonly string[]): Promis
 }
 
 /** Writes the overlay; returns its folder. */
-async function edgeOverlay(lab: Lab, patches: readonly object[]): Promise<string> {
+async function edgeOverlay(lab: Lab, { patches = [], components = [] }: EdgeOptions): Promise<string> {
   const folder = join(dirname(lab.kubeconfigPath), 'edge-overlay');
   await mkdir(folder, { recursive: true });
   const addresses = lab.loadBalancerRanges.map(({ first, last }) => `${first}-${last}`);
@@ -92,6 +95,7 @@ async function edgeOverlay(lab: Lab, patches: readonly object[]): Promise<string
     kind: 'Kustomization',
     namespace: BALLAST_NAMESPACE,
     resources: [relative(folder, join(MANIFESTS, 'edge'))],
+    components: components.map((name) => relative(folder, join(MANIFESTS, name))),
     configMapGenerator: [{ name: 'ballast-config', behavior: 'replace', files: ['ballast.yaml'] }],
     patches: patches.map((patch) => ({ patch: JSON.stringify(patch) })),
   };
