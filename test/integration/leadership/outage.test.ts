@@ -87,6 +87,8 @@ describe('a leader that cannot reach the API server, and has nothing outside its
       expect(await leader.ask('/readyz')).toMatchObject({ status: 503 });
       expect(await leader.ask('/healthz')).toMatchObject({ status: 200 });
       expect((await leader.ask('/metrics')).text).toMatch(/^leader_election_master_status\{[^}]*\} 0$/m);
+      const explained = await leader.ask(`/api/explain?service=${namespace.name}/web`);
+      expect(explained).toMatchObject({ status: 200, text: expect.stringContaining('The controller serves on, but') });
       // Not that it could: what it sends does not arrive.
       expect(leader.writesSince(mark)).toEqual([]);
 
