@@ -50,20 +50,20 @@ async function openConnection(): Promise<Socket> {
 describe('the end of the controller', () => {
   it('gives the Lease back, though a connection stays open until the proxy’s time for it is over', async () => {
     const controller = await startController(cluster, {
-      flags: [...LEADING, '--shutdown-timeout', '9s', '--proxy-shutdown-timeout', '1s'],
+      flags: [...LEADING, '--shutdown-timeout', '40s', '--proxy-shutdown-timeout', '6s'],
     });
     const client = await openConnection();
     const closed = new Promise((resolve) => client.once('close', resolve));
     const startedAt = performance.now();
     const exit = controller.terminate();
     await waitFor('readiness to go', async () => {
-      const { status } = await fetch(`${controller.url}/readyz`, { signal: AbortSignal.timeout(1_000) });
+      const { status } = await fetch(`${controller.url}/readyz`, { signal: AbortSignal.timeout(5_000) });
       return status === 503 ? true : undefined;
     });
     expect(await exit).toEqual({ code: 0, signal: null });
     await closed;
-    expect(performance.now() - startedAt).toBeGreaterThan(900);
-    expect(performance.now() - startedAt).toBeLessThan(10_000);
+    expect(performance.now() - startedAt).toBeGreaterThan(5_900);
+    expect(performance.now() - startedAt).toBeLessThan(30_000);
     const lease = await cluster.plane.request<Lease>('GET', LEASE);
     expect(lease.spec.holderIdentity).toBe('');
   });

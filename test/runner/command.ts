@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { constants } from 'node:os';
+import { constants, setPriority } from 'node:os';
 import type { Message } from './outcome.ts';
 
 /** How long a process gets to clean up after SIGTERM before SIGKILL. */
@@ -18,6 +18,8 @@ export interface CommandOptions {
   readonly output: 'capture' | 'pass';
   /** Whether the program is a Node process that sends messages to its parent; false by default. */
   readonly sendsMessages?: boolean;
+  /** Of the program and whatever it starts: above 0 gives way to others (nice(1)). As this process by default. */
+  readonly niceness?: number;
 }
 
 export interface CommandResult {
@@ -39,6 +41,7 @@ export function runCommand(options: CommandOptions): Promise<CommandResult> {
     stdio: ['ignore', output, output, ...(options.sendsMessages ? (['ipc'] as const) : [])],
     env: { ...process.env, NO_COLOR: '1', FORCE_COLOR: undefined },
   });
+  if (child.pid !== undefined && options.niceness !== undefined) setPriority(child.pid, options.niceness);
   const chunks: Buffer[] = [];
   const messages: Message[] = [];
   child.stdout?.on('data', (chunk: Buffer) => chunks.push(chunk));

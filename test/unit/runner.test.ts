@@ -122,6 +122,18 @@ describe('a program that hangs', () => {
     expect(result).toMatchObject({ ok: true, text: 'done\n' });
   });
 
+  it('gives way to others when it is told to, with all its children', async () => {
+    const result = await runCommand({
+      command: 'sh',
+      arguments: ['-c', 'sleep 1; sh -c nice'],
+      timeoutMs: PROGRAM_MS,
+      signal: AbortSignal.timeout(PROGRAM_MS),
+      output: 'capture',
+      niceness: 15,
+    });
+    expect(result).toMatchObject({ ok: true, text: '15\n' });
+  });
+
   it('says so when the program does not exist', async () => {
     const result = await runCommand({
       command: join(root, 'no-such-program'),

@@ -8,6 +8,7 @@ import { trimNode } from '#src/kube/trim';
 import type { Node } from '#src/kube/wire';
 import { silentLog } from '#test/fakes/log';
 import { startControlPlane, type ControlPlane } from '../../control-plane/control-plane.ts';
+import { POLL } from '../service/wait.ts';
 import { compact, connect, createNodes, nodeDraft, type Connection } from './connection.ts';
 
 const NODE_COUNT = 1_200;
@@ -140,12 +141,12 @@ describe('a reflector on a real API server', () => {
     await using own = await connect(plane);
     await start(own);
     await plane.killApiServer();
-    await expect.poll(() => value(own.metrics.reflectorFailures), { timeout: 10_000 }).toBeGreaterThan(1);
+    await expect.poll(() => value(own.metrics.reflectorFailures), POLL).toBeGreaterThan(1);
     expect(store.size).toBe(NODE_COUNT);
     events.length = 0;
     await plane.restartApiServer();
     await label(kube.client, 'node-0003', 'back');
-    await expect.poll(() => textOf('node-0003'), { timeout: 20_000 }).toBe('back');
+    await expect.poll(() => textOf('node-0003'), POLL).toBe('back');
     expect(events.map(({ type, object }) => `${type} ${object.metadata.name}`)).toEqual(['updated node-0003']);
     expect(content()).toEqual(await truth(kube.client));
   });
@@ -164,14 +165,14 @@ describe('a reflector on a real API server', () => {
     await start(own, { client });
     const gate = Promise.withResolvers<void>();
     blocked = gate.promise;
-    await expect.poll(() => value(own.metrics.watches), { timeout: 10_000 }).toBe(2);
+    await expect.poll(() => value(own.metrics.watches), POLL).toBe(2);
     events.length = 0;
     await label(kube.client, 'node-0004', 'unseen');
     await compact(plane);
     // Its watch cache would still serve the old version; a new process has none.
     await plane.restartApiServer();
     gate.resolve();
-    await expect.poll(() => textOf('node-0004'), { timeout: 20_000 }).toBe('unseen');
+    await expect.poll(() => textOf('node-0004'), POLL).toBe('unseen');
     expect(await value(own.metrics.lists)).toBe(2);
     expect(events.map(({ type, object }) => `${type} ${object.metadata.name}`)).toEqual(['updated node-0004']);
   });
@@ -195,17 +196,17 @@ describe('a reflector on a real API server', () => {
   });
 
   it('notices that the API server hangs while its connections stay open', async () => {
-    await using own = await connect(plane, { requestTimeoutMs: 1_000 });
-    const reflector = await start(own, { inactivityMs: 1_500 });
+    await using own = await connect(plane, { requestTimeoutMs: 3_000 });
+    const reflector = await start(own, { inactivityMs: 3_000 });
     plane.pauseApiServer();
     try {
-      await expect.poll(() => value(own.metrics.reflectorFailures), { timeout: 15_000 }).toBeGreaterThan(1);
+      await expect.poll(() => value(own.metrics.reflectorFailures), POLL).toBeGreaterThan(1);
       expect(store.size).toBe(NODE_COUNT);
-      expect(reflector.lastEventAgeMs).toBeGreaterThan(1_500);
+      expect(reflector.lastEventAgeMs).toBeGreaterThan(3_000);
     } finally {
       plane.resumeApiServer();
     }
     await label(kube.client, 'node-0006', 'awake');
-    await expect.poll(() => textOf('node-0006'), { timeout: 20_000 }).toBe('awake');
+    await expect.poll(() => textOf('node-0006'), POLL).toBe('awake');
   });
 });

@@ -61,7 +61,7 @@ async function createAnswering(name: string): Promise<string> {
 
 /** What a new connection is greeted with; empty when nobody answers. */
 async function greeting(address: string): Promise<string> {
-  const socket = connect(80, address).setTimeout(5_000, () => socket.destroy());
+  const socket = connect(80, address).setTimeout(20_000, () => socket.destroy());
   const chunks: Buffer[] = [];
   socket.on('error', () => {}).on('data', (chunk) => chunks.push(chunk));
   await once(socket, 'close');

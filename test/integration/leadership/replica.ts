@@ -25,10 +25,10 @@ export const DEFAULT_TIMES: Times = { leaseMs: 15_000, flags: [] };
 
 /** Short, and yet long enough for a renewal on a machine that does ten other things. */
 export const SHORT_TIMES: Times = {
-  leaseMs: 5_000,
+  leaseMs: 8_000,
   flags: [
-    ['--leader-elect-lease-duration', '5s'],
-    ['--leader-elect-renew-deadline', '4s'],
+    ['--leader-elect-lease-duration', '8s'],
+    ['--leader-elect-renew-deadline', '6s'],
     ['--leader-elect-retry-period', '500ms'],
   ].flat(),
 };
@@ -97,7 +97,7 @@ export class Replica implements AsyncDisposable {
   }
 
   async ask(path: string): Promise<{ readonly status: number; readonly text: string }> {
-    const response = await fetch(this.url + path, { signal: AbortSignal.timeout(2_000) });
+    const response = await fetch(this.url + path, { signal: AbortSignal.timeout(15_000) });
     return { status: response.status, text: await response.text() };
   }
 

@@ -190,7 +190,7 @@ export class Namespace {
   }
 
   /** Waits until the Service is as asked; the message of a vain wait shows it and what the controller said. */
-  async until(name: string, what: string, is: (service: Service) => boolean, timeoutMs = 20_000): Promise<Service> {
+  async until(name: string, what: string, is: (service: Service) => boolean, timeoutMs?: number): Promise<Service> {
     let last: Service | undefined;
     const hint = (): string =>
       `\nService ${this.name}/${name}: ${JSON.stringify(last && { ...last, metadata: { ...last.metadata, managedFields: [] } })}` +
@@ -216,7 +216,7 @@ export class Namespace {
   }
 
   /** Waits until the API server has no such Service. */
-  async untilGone(name: string, timeoutMs = 20_000): Promise<void> {
+  async untilGone(name: string, timeoutMs?: number): Promise<void> {
     await waitFor(
       `the Service ${this.name}/${name} to be gone`,
       async () => ((await this.find(name)) === undefined ? true : undefined),

@@ -117,6 +117,7 @@ describe('a node list that empties and refills', () => {
     await namespace.create('later');
     await namespace.untilProgrammed('later');
     expect(targetCounts()).toHaveLength(targets);
+    await waitFor('the event of the end', async () => ((await nodeEvents())['NodesReturned'] === 2 ? true : undefined));
     expect(await nodeEvents()).toEqual({ NodesMissing: 2, NodesReturned: 2 });
   });
 });

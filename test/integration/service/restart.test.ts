@@ -1,11 +1,14 @@
 /** Controllers that end, crash and come back, and two of them at once. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { Lease } from '#src/kube/wire';
 import { openAt } from '#test/fakes/sockets';
 import { addresses, useCluster, type Namespace } from './cluster.ts';
 import { newPool, startController, type Controller, type ControllerOptions } from './controller.ts';
 import { POLL, stays, waitFor } from './wait.ts';
+
+// Processes that start, and Leases that run out.
+vi.setConfig({ testTimeout: 180_000 });
 
 const cluster = useCluster();
 const running: Controller[] = [];
@@ -85,9 +88,9 @@ describe('a Service that changed while no controller was there', () => {
 describe('two replicas', () => {
   const quick = [
     ['--leader-elect', 'true'],
-    ['--leader-elect-lease-duration', '2s'],
-    ['--leader-elect-renew-deadline', '1500ms'],
-    ['--leader-elect-retry-period', '200ms'],
+    ['--leader-elect-lease-duration', '8s'],
+    ['--leader-elect-renew-deadline', '6s'],
+    ['--leader-elect-retry-period', '300ms'],
   ].flat();
 
   /** A Lease that no other test uses. */
@@ -120,10 +123,8 @@ describe('two replicas', () => {
     const address = given['web'] ?? '';
     await stays(async () => expect(await holderOf(lease)).toBe(firstHolder), 1_000);
 
-    const startedAt = performance.now();
     expect(await first.terminate()).toEqual({ code: 0, signal: null });
     await expect.poll(() => openAt(address), POLL).toEqual(['80/TCP']);
-    expect(performance.now() - startedAt).toBeLessThan(10_000);
     expect(await holderOf(lease)).not.toBe(firstHolder);
     expect(addresses(await namespace.get('web'))).toEqual([address]);
     await namespace.create('later');
@@ -167,7 +168,7 @@ describe('two replicas', () => {
     await cluster.plane.request('PATCH', pathOf(lease), {
       spec: { holderIdentity: 'somebody-else', renewTime: microTime(), leaseDurationSeconds: 60 },
     });
-    const outlived = sleep(10_000, undefined, { ref: false });
+    const outlived = sleep(60_000, undefined, { ref: false });
     expect(await Promise.race([leader.exited, outlived])).toEqual({ code: 1, signal: null });
     expect(await holderOf(lease)).toBe('somebody-else');
     expect(holderIdentity).not.toBe('somebody-else');
