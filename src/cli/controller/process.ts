@@ -135,6 +135,8 @@ function leadershipOf(elector: LeaderElector | undefined): Leadership | undefine
 }
 
 function serviceComponent(controller: ServiceController, prepared: Promise<unknown>): Component {
+  // Whoever leads waits for it; a process that ends before it leads does not.
+  prepared.catch(() => {});
   return {
     name: `services-${controller.provider.name}`,
     needsLeadership: true,
