@@ -70,6 +70,8 @@ export class Controller<Key extends string> {
   readonly #ended: PromiseWithResolvers<void> = Promise.withResolvers();
   /** Each settles when its worker has ended, and never rejects. */
   readonly #workers = new Set<Promise<void>>();
+  /** How many of the workers are with a key that takes long. */
+  #slow = 0;
   readonly #crashes: unknown[] = [];
   #hasRun = false;
 
@@ -142,19 +144,18 @@ export class Controller<Key extends string> {
   }
 
   async #work(stop: AbortController): Promise<void> {
-    const { clock } = this.#options;
+    const { clock, workers } = this.#options;
     const { signal } = stop;
     let turnBegan = clock.now();
     for (let key = await this.queue.get(signal); key !== undefined; key = await this.queue.get(signal)) {
       const endRelief = this.#relieveLater(key, stop);
-      let relieved = false;
       try {
         if (!signal.aborted) await this.#reconcile(key);
       } finally {
-        relieved = endRelief();
+        endRelief();
         this.queue.done(key);
       }
-      if (relieved) return;
+      if (this.#workers.size - this.#slow > workers) return;
       if (clock.now() - turnBegan > TURN_MS) {
         await setImmediate();
         turnBegan = clock.now();
@@ -162,19 +163,20 @@ export class Controller<Key extends string> {
     }
   }
 
-  /** Puts another in the place of a worker that takes long; what is returned ends that, and tells whether it was. */
-  #relieveLater(key: Key, stop: AbortController): () => boolean {
+  /** Puts another in the place of a worker that takes long, while there may be more; what is returned ends that. */
+  #relieveLater(key: Key, stop: AbortController): () => void {
     const { clock, workers } = this.#options;
-    let relieved = false;
+    let isSlow = false;
     const cancel = clock.after(LONG_MS, () => {
+      isSlow = true;
+      this.#slow += 1;
       if (stop.signal.aborted || this.#workers.size >= workers * MOST) return;
-      relieved = true;
       this.#log.info({ key }, 'a reconcile takes long; another worker goes on with the other keys');
       this.#hire(stop);
     });
     return () => {
       cancel();
-      return relieved;
+      if (isSlow) this.#slow -= 1;
     };
   }
 

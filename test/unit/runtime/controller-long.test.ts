@@ -80,6 +80,20 @@ describe('reconciles that take long', () => {
     expect([open.size, most]).toEqual([WORKERS, WORKERS]);
   });
 
+  it('take no worker from the others for good, when more have taken long than there are places', async () => {
+    add('long', 8);
+    await clock.advance(20_000);
+    expect(open.size).toBe(8);
+    for (const [key, end] of open) if (key !== 'long-6' && key !== 'long-7') end();
+    await settle();
+    add('quick', 3);
+    await settle();
+    expect([...open.keys()]).toEqual(['long-6', 'long-7', 'quick-0', 'quick-1']);
+    open.get('quick-0')?.();
+    await settle();
+    expect([...open.keys()]).toEqual(['long-6', 'long-7', 'quick-1', 'quick-2']);
+  });
+
   it('are no reason to begin anything once the end was asked for', async () => {
     add('long', 3);
     await settle();
