@@ -41,7 +41,7 @@ export interface ControllerProcess {
  * Halves what a start costs. Node writes it when a process ends in order, so a process that is to be killed only reads
  * it: see `warmUp`.
  */
-const COMPILE_CACHE = join(ROOT, 'node_modules/.cache/ballast-compile');
+export const COMPILE_CACHE: string = join(ROOT, 'node_modules/.cache/ballast-compile');
 
 /** Loads the program once and lets it end, so that the next starts are quick. */
 export async function warmUp(program: string): Promise<void> {

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { proxyApiServer } from '#test/chaos/api-server';
 import type { Cloud } from '#test/chaos/cloud';
 import { CloudServer } from '#test/chaos/cloud-server';
+import { PROGRAM, PROGRAM_WITH_CLOUD, warmUp } from '#test/chaos/controller-process';
 import { FaultProxy } from '#test/chaos/fault-proxy';
 import { DUAL_STACK_RANGE, startControlPlane, type ControlPlane } from '#test/control-plane/control-plane';
 import { freePort } from '#test/control-plane/free-port';
@@ -33,6 +34,7 @@ export interface SoakCluster extends AsyncDisposable {
 export async function startCluster(site: Site, folder: string, hasCloud: boolean): Promise<SoakCluster> {
   await mkdir(folder, { recursive: true });
   await using stack = new AsyncDisposableStack();
+  await warmUp(hasCloud ? PROGRAM_WITH_CLOUD : PROGRAM);
   const plane = stack.use(await startControlPlane({ serviceClusterIpRange: DUAL_STACK_RANGE }));
   for (const name of NAMESPACES) await plane.request('POST', '/api/v1/namespaces', { metadata: { name } });
   const server = hasCloud ? stack.use(await CloudServer.start(CLOUD_POOL)) : undefined;

@@ -3,7 +3,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { createWriteStream, type WriteStream } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { PROGRAM, PROGRAM_WITH_CLOUD } from '#test/chaos/controller-process';
+import { COMPILE_CACHE, PROGRAM, PROGRAM_WITH_CLOUD } from '#test/chaos/controller-process';
 import type { FaultProxy } from '#test/chaos/fault-proxy';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -136,7 +136,7 @@ export class Replica {
     const child = spawn(process.execPath, ['--conditions=source', '--enable-source-maps', program, ...all], {
       cwd: ROOT,
       stdio: ['ignore', 'pipe', 'pipe'],
-      env: { PATH: process.env['PATH'], NODE_NO_WARNINGS: '1' },
+      env: { PATH: process.env['PATH'], NODE_NO_WARNINGS: '1', NODE_COMPILE_CACHE: COMPILE_CACHE },
     });
     this.#starts += 1;
     this.#isAsked = false;

@@ -4,7 +4,6 @@ import type { CloudTargetGroup } from '#test/chaos/cloud';
 import type { Outcome } from './judge.ts';
 import { nodesFor, type EligibleNodes } from './nodes.ts';
 import type { RequestedPort } from './request.ts';
-import { servedAt } from './sockets.ts';
 import type { World } from './world.ts';
 
 /** Kubernetes' own default for `sessionAffinity: ClientIP`. */
@@ -28,8 +27,8 @@ export function checkCloud(outcomes: readonly Outcome[], world: World, eligible:
       complaints.push(...compare(`The address of ${key} in the cloud`, balancer.addresses, addresses));
       complaints.push(...compare(`The tag of ${key} in the cloud`, balancer.members.toSorted(), members));
     }
-    for (const { kept, ports, request } of own) {
-      const lacking = kept ? [] : ports.filter((port) => !targetGroups.some((each) => isOf(each, key, request, port)));
+    for (const { ports, request } of own) {
+      const lacking = ports.filter((port) => !targetGroups.some((each) => isOf(each, key, request, port)));
       complaints.push(...lacking.map((port) => `The cloud lacks ${port.key} of ${request.name}.`));
     }
   }
@@ -42,7 +41,7 @@ export function checkCloud(outcomes: readonly Outcome[], world: World, eligible:
     const { id, owner, port, protocol } = targetGroup;
     const name = `${id} (${port}/${protocol} of ${owner})`;
     const claim = (wanted.get(owner) ?? []).flatMap((outcome) =>
-      servedAt(outcome)
+      outcome.ports
         .filter((each) => isOf(targetGroup, owner, outcome.request, each))
         .map((port) => ({ outcome, port })),
     )[0];
@@ -80,7 +79,7 @@ interface Config {
 function checkContent(
   name: string,
   { targets, families, config }: CloudTargetGroup,
-  { request: { service }, kept }: Outcome,
+  { request: { service } }: Outcome,
   { nodePort }: RequestedPort,
   { world, eligible }: { readonly world: World; readonly eligible: EligibleNodes },
 ): readonly string[] {
@@ -103,7 +102,7 @@ function checkContent(
       [shown.healthCheckNodePort],
       [policy === 'Local' ? spec?.healthCheckNodePort : undefined],
     ),
-    ...(kept ? [] : compare(`The affinity of ${name}`, [shown.affinitySeconds], [affinity])),
+    ...compare(`The affinity of ${name}`, [shown.affinitySeconds], [affinity]),
   ];
 }
 

@@ -11,7 +11,7 @@ import { atHome } from './home.ts';
 import { eligibleNodes, type EligibleNodes } from './nodes.ts';
 import { familyOf, isOurs, PROVIDERS, requestOf, type ProviderName, type Request } from './request.ts';
 import type { RequestedPort } from './request.ts';
-import { checkSockets, expectedSockets, keptSockets, servedAt } from './sockets.ts';
+import { checkSockets, expectedSockets } from './sockets.ts';
 import { checkForsaken, checkMember, checkPresence, conditionOf, ingressOf, shownAddresses } from './statements.ts';
 import type { Remembered, Verdict, World } from './world.ts';
 
@@ -27,7 +27,10 @@ export interface Outcome {
   readonly refusals: readonly string[];
   /** Whether its own request is at fault. */
   readonly isInput: boolean;
-  /** Refused, but served as before all the same: with any of its present ports, and by the present facts. */
+  /**
+   * Refused, but served all the same: with earlier wishes (settings, group, address), which are not judged, while ports,
+   * NodePorts, nodes, endpoints and source ranges are those of the present.
+   */
   readonly kept: boolean;
 }
 
@@ -44,20 +47,20 @@ export function judge(world: World, before: readonly Remembered[], touched: Read
       requests.filter((each) => each.provider === provider),
       world,
     );
-    return judgeProvider(provider, groupsOf(own), { world, eligible, complaints });
+    const isServed = (request: Request): boolean => heldAddresses(request, world.pools[provider]).length > 0;
+    return judgeProvider(provider, groupsOf(own, isServed), { world, eligible, complaints });
   });
   const groups = parts.flatMap((part) => part.groups);
   const byProvider = (name: ProviderName): readonly Outcome[] =>
     parts.flatMap(({ provider, outcomes }) => (provider === name ? outcomes : []));
 
   const expected = expectedSockets(byProvider('proxy'), world, eligible);
-  const kept = keptSockets(byProvider('proxy'), expected, world, eligible);
-  complaints.push(...checkSockets(expected, byProvider('proxy'), world));
+  complaints.push(...checkSockets(expected, world));
   complaints.push(...checkCloud(byProvider('cloud'), world, eligible));
   const loadBalancers = parts.flatMap(({ outcomes }) => rememberAll(outcomes));
   complaints.push(...world.plans.map((plan) => `The leader would still do something: ${plan}`));
   complaints.push(...checkStability(before, loadBalancers, groups, touched));
-  return { complaints, sockets: [...expected, ...kept], loadBalancers };
+  return { complaints, sockets: expected, loadBalancers };
 }
 
 interface Hearing {
@@ -123,9 +126,8 @@ const ANY = 'an address that is free';
 /** What each member gets as far as addresses go. */
 function placeGroup(group: Group, holders: Holders, pool: readonly string[], complaints: string[]): readonly Outcome[] {
   const outcomes = group.refused.map(({ request, codes, input }): Outcome => {
-    const addresses = codes.some((code) => HARMLESS.has(code)) ? heldAddresses(request, pool) : [];
-    const base = { request, ports: [], portErrors: errorsOf(request, []), refusals: codes, isInput: input };
-    return { ...base, addresses, kept: addresses.length > 0 };
+    const nothing = { addresses: [], ports: [], kept: false };
+    return { ...nothing, request, portErrors: errorsOf(request, []), refusals: codes, isInput: input };
   });
   const [ipv4, ...more] = [...holders].filter(([, keys]) => keys.has(group.key)).map(([address]) => address);
   if (more.length > 0) complaints.push(`${group.key} shows several addresses: ${[ipv4, ...more].join(', ')}.`);
@@ -138,9 +140,7 @@ function placeGroup(group: Group, holders: Holders, pool: readonly string[], com
   const isFull = pool.every((address) => familyOf(address) === 'IPv6' || isHeldByAnother(address));
 
   const refusals = new Map(group.candidates.map((each) => [each, refusalOf(each, group, pool, isHeldByAnother)]));
-  const keeps =
-    outcomes.some(({ kept }) => kept) ||
-    group.candidates.some((each) => refusals.get(each) && heldAddresses(each.request, pool).length > 0);
+  const keeps = group.candidates.some((each) => refusals.get(each) && heldAddresses(each.request, pool).length > 0);
   // What somebody goes on with who asks nonsense may come before what others ask for.
   const own = (keeps ? undefined : granted) ?? ipv4 ?? (isFull ? undefined : ANY);
 
@@ -162,23 +162,21 @@ function placeGroup(group: Group, holders: Holders, pool: readonly string[], com
     const addresses = lacks ? [] : places.flatMap(({ address }) => address ?? []);
     outcomes.push({ ...base, addresses, refusals: lacks ? ['AddressPoolExhausted'] : [], isInput: false, kept: false });
   }
-  return outcomes.map((outcome) => withConflictsAsSaid(outcome, outcomes));
+  return outcomes;
 }
-
-/** Mistakes for which those who work go on as before, and the others get nothing. */
-const HARMLESS: ReadonlySet<string> = new Set(['InvalidAnnotation', 'GroupNotAllowed', 'AddressNotAllowed']);
 
 function heldAddresses({ service }: Request, pool: readonly string[]): readonly string[] {
   return shownAddresses(service).filter((address) => pool.includes(address));
 }
 
-/** Why the candidate cannot have the address that it asks for; undefined when it can, or asks for none. */
+/** Why the candidate cannot have what it asks for; undefined when it can. */
 function refusalOf(
-  { request }: Candidate,
+  { request, faults }: Candidate,
   group: Group,
   pool: readonly string[],
   isHeldByAnother: (address: string) => boolean,
 ): Pick<Outcome, 'refusals' | 'isInput'> | undefined {
+  if (faults.length > 0) return { refusals: faults, isInput: true };
   for (const wanted of group.addresses.filter((each) => request.addresses.includes(each))) {
     if (!pool.includes(wanted)) return { refusals: ['AddressNotInPool'], isInput: true };
     if (familyOf(wanted) === 'IPv4' && isHeldByAnother(wanted)) return { refusals: ['AddressInUse'], isInput: false };
@@ -186,26 +184,16 @@ function refusalOf(
   return undefined;
 }
 
-/**
- * Which of its ports somebody goes on with who asks nonsense is not known, so the others' word is taken for those of them
- * that they lost.
- */
-function withConflictsAsSaid(outcome: Outcome, all: readonly Outcome[]): Outcome {
-  if (outcome.kept || outcome.addresses.length === 0) return outcome;
-  const mayHave = new Set(all.filter(({ kept }) => kept).flatMap((each) => servedAt(each).map(({ key }) => key)));
-  const said = outcome.ports
-    .filter(({ key }) => mayHave.has(key) && saysLost(outcome.request.service, key))
-    .map(({ key }) => key);
-  return said.length === 0 ? outcome : without(outcome, said);
-}
-
 /** The outcome once these ports are somebody else's. */
 function without(outcome: Outcome, keys: readonly string[]): Outcome {
   const ports = outcome.ports.filter(({ key }) => !keys.includes(key));
   const portErrors = new Map([...outcome.portErrors, ...keys.map((key) => [key, 'PortConflict'] as const)]);
+  const addresses = ports.length === 0 ? [] : outcome.addresses;
+  const rest = { ...outcome, ports, portErrors, addresses };
+  if (outcome.kept) return { ...rest, kept: ports.length > 0 };
   const isInput = ports.length === 0 && outcome.request.unsupported.length > 0;
   const refusals = ports.length > 0 ? [] : isInput ? ['UnsupportedProtocol'] : ['PortConflict'];
-  return { ...outcome, ports, portErrors, refusals, isInput, addresses: ports.length === 0 ? [] : outcome.addresses };
+  return { ...rest, refusals, isInput };
 }
 
 function errorsOf({ unsupported }: Request, lost: readonly string[]): ReadonlyMap<string, string> {
@@ -218,7 +206,7 @@ function errorsOf({ unsupported }: Request, lost: readonly string[]): ReadonlyMa
 /** The IPv6 address is one for all: whoever has a port of it keeps it, and one of those who want it must have it. */
 function settleSharedPorts(outcomes: readonly Outcome[], complaints: string[]): readonly Outcome[] {
   const claims = outcomes
-    .filter(({ addresses, kept }) => !kept && addresses.some((address) => familyOf(address) === 'IPv6'))
+    .filter(({ addresses }) => addresses.some((address) => familyOf(address) === 'IPv6'))
     .flatMap((outcome) => outcome.ports.map((port) => ({ outcome, port })));
   const lost = new Map<Outcome, string[]>();
   for (const [key, claimants] of Map.groupBy(claims, ({ port }) => port.key)) {
@@ -227,14 +215,7 @@ function settleSharedPorts(outcomes: readonly Outcome[], complaints: string[]): 
       const names = claimants.map(({ outcome }) => outcome.request.name).join(', ');
       complaints.push(`Only one may have ${key} of the shared address, and the others must say so: ${names}.`);
     }
-    // Somebody goes on with it who asks nonsense.
-    const keptHolds = outcomes.some(
-      (each) =>
-        each.kept &&
-        each.addresses.some((address) => familyOf(address) === 'IPv6') &&
-        servedAt(each).some((port) => port.key === key),
-    );
-    if (losers.length === claimants.length && !keptHolds) {
+    if (losers.length === claimants.length) {
       const names = claimants.map(({ outcome }) => outcome.request.name).join(', ');
       complaints.push(`Nobody has ${key} of the shared address, though it is free: ${names}.`);
     }
@@ -268,9 +249,9 @@ function rememberAll(outcomes: readonly Outcome[]): readonly Remembered[] {
     isSettled: isSettled(key),
     members: outcomes.filter(({ request }) => request.key === key).map(({ request }) => request.name),
     addresses: [...new Set(own.flatMap(({ addresses }) => addresses))].toSorted(),
-    listeners: own
-      .filter(({ kept }) => !kept)
-      .flatMap(({ addresses, ports }) => addresses.flatMap((address) => ports.map(({ key }) => `${address} ${key}`))),
+    listeners: own.flatMap(({ addresses, ports }) =>
+      addresses.flatMap((address) => ports.map(({ key }) => `${address} ${key}`)),
+    ),
   }));
 }
 

@@ -86,7 +86,7 @@ export function checkMember(outcome: Outcome, world: World, eligible: EligibleNo
   }
   if (!outcome.kept) wrong.push(...checkIngress(outcome));
   wrong.push(...checkConditions(outcome, world, eligible));
-  const unfilled = served && !outcome.kept ? outcome.ports.filter(({ nodePort }) => nodePort === 0) : [];
+  const unfilled = served ? outcome.ports.filter(({ nodePort }) => nodePort === 0) : [];
   if (unfilled.length > 0) wrong.push(`has no NodePort for ${unfilled.map(({ key }) => key).join()}`);
   return wrong.map((text) => `${name} ${text}.`);
 }
@@ -138,20 +138,6 @@ function checkConditions(outcome: Outcome, world: World, eligible: EligibleNodes
 
 function answersOf(outcome: Outcome, nodes: number, allNodes: number): Readonly<Record<string, Answer>> {
   const { request, addresses, ports, portErrors, refusals, isInput, kept } = outcome;
-  if (isInput) {
-    const answers = {
-      Accepted: { status: 'False', reasons: refusals },
-      Programmed: { status: 'False', reasons: ['NotAccepted'], words: kept ? addresses : [] },
-    } as const;
-    return kept ? answers : { ...answers, Ready: { status: 'False', reasons: ['NotAccepted'] } };
-  }
-  const codes = [...refusals, ...portErrors.values()];
-  if (kept) return { Programmed: { status: 'False', reasons: codes } };
-  const accepted: Answer = { status: 'True', reasons: ['Accepted'], words: request.unknown };
-  const programmed: Answer =
-    codes.length > 0
-      ? { status: 'False', reasons: codes }
-      : { status: 'True', reasons: ['Programmed'], words: [...ports.map(({ key }) => key), ...addresses] };
   const words = WORDS[request.provider];
   const blocked: readonly string[] = allNodes === 0 ? ['NoNodes', 'NotProgrammed'] : ['NotProgrammed'];
   const ready: Answer =
@@ -160,5 +146,19 @@ function answersOf(outcome: Outcome, nodes: number, allNodes: number): Readonly<
       : nodes > 0
         ? { status: 'True', reasons: [words.ready] }
         : { status: 'False', reasons: allNodes === 0 ? ['NoNodes'] : [words.unready] };
+  if (isInput) {
+    return {
+      Accepted: { status: 'False', reasons: refusals },
+      Programmed: { status: 'False', reasons: ['NotAccepted'], words: kept ? addresses : [] },
+      Ready: kept ? ready : { status: 'False', reasons: ['NotAccepted'] },
+    };
+  }
+  const codes = [...refusals, ...portErrors.values()];
+  if (kept) return { Programmed: { status: 'False', reasons: codes }, Ready: ready };
+  const accepted: Answer = { status: 'True', reasons: ['Accepted'], words: request.unknown };
+  const programmed: Answer =
+    codes.length > 0
+      ? { status: 'False', reasons: codes }
+      : { status: 'True', reasons: ['Programmed'], words: [...ports.map(({ key }) => key), ...addresses] };
   return { Accepted: accepted, Programmed: programmed, Ready: ready };
 }
