@@ -1,7 +1,10 @@
 /** The controller in the cluster: its image, its manifests, and what happens to its pods while its addresses are used. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { ImageArchive } from '#image/archive';
 import { writeBallastImage } from '#image/ballast-image';
 import {
@@ -18,6 +21,7 @@ import {
 } from '#test/lab/ballast-pods';
 import { imageFolder } from '#test/lab/image';
 import { type LabMachine, LabRequestError } from '#test/lab/lab';
+import { runPageCommands } from '#test/lab/page-commands';
 import { connectFailures, describeLoad, fetchOnce, Load, type LoadSummary } from '#test/lab/traffic';
 import { waitFor } from '#test/lab/wait';
 import { addressesOf, createService, type LabService } from './service.ts';
@@ -139,6 +143,16 @@ describe('the image', () => {
   });
 });
 
+/** `ballast explain` in the pod that only follows: it names the leader, and calls nothing undone that it cannot see. */
+async function expectHonestFollower(leader: BallastPod): Promise<void> {
+  const follower = (await ballastPods(world.lab)).find(({ metadata }) => metadata.uid !== leader.metadata.uid);
+  const command = ['exec', '-n', BALLAST_NAMESPACE, follower?.metadata.name ?? 'none', '--', 'ballast'];
+  const { stdout } = await world.lab.kubectl([...command, 'explain', 'svc/web', '-n', 'default']);
+  expect(stdout).toContain('Every decision says yes');
+  expect(stdout).toMatch(new RegExp(`✓ leader +The controller ${await leaseHolder(world.lab)} leads`));
+  expect(stdout).not.toMatch(/^. . (address|plan|traffic) /m);
+}
+
 describe('kubectl apply -k manifests', () => {
   it('gives two ready replicas on two nodes, where only restricted pods may run, and a Service that answers', async () => {
     const { lab } = world;
@@ -189,6 +203,7 @@ describe('kubectl apply -k manifests', () => {
     const command = ['exec', '-n', BALLAST_NAMESPACE, leader.metadata.name, '--', 'ballast'];
     const { stdout } = await world.lab.kubectl([...command, 'explain', 'svc/web', '-n', 'default']);
     expect(stdout).toContain('Every decision says yes');
+    await expectHonestFollower(leader);
   });
 
   it('gives the Service the address of the next leader when the leading pod is deleted', async () => {
@@ -362,6 +377,7 @@ describe('kubectl apply -k manifests/edge', () => {
     for (const pod of pods) {
       expect(await capabilities(pod)).toEqual([EDGE_CAPABILITIES, EDGE_CAPABILITIES, EDGE_CAPABILITIES, 0, 0]);
     }
+    await expectHonestFollower(await leadingPod(lab));
   });
 
   it('keeps the address over a rolling upgrade, and loses only connections that nobody was there to take', async () => {
@@ -455,5 +471,45 @@ describe('kubectl apply -k manifests/edge', () => {
     await node.restart();
     await untilBallastReady(lab);
     await untilAnswering();
+  });
+});
+
+describe('manifests/edge with manifests/metrics-auth, set up as docs/deploy.md says', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'ballast-metrics-'));
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+  const asThePageSays = (after: string, variables?: Readonly<Record<string, string>>): Promise<string> =>
+    runPageCommands(world.lab, { page: 'docs/deploy.md', after, folder, ...(variables && { variables }) });
+
+  it('answers who asks the leader, before', async () => {
+    expect(await asThePageSays('## Asking it')).toContain('The load balancer has 172.30.0.2');
+  });
+
+  it('gives the metrics to a scraper on another machine, who has a token, and to nobody without', async () => {
+    const { lab } = world;
+    await asThePageSays('Make the certificate');
+    await applyEdge(lab, { components: ['metrics-auth'] });
+    await lab.request('POST', '/api/v1/namespaces', { metadata: { name: 'monitoring' } });
+    await lab.request('POST', '/api/v1/namespaces/monitoring/serviceaccounts', { metadata: { name: 'prometheus' } });
+    await asThePageSays('Let the scraper');
+    const { spec } = await leadingPod(lab);
+    const server = lab.node(spec.nodeName ?? '').addresses.IPv4 ?? '';
+    const token = (await lab.kubectl(['create', 'token', 'prometheus', '-n', 'monitoring'])).stdout.trim();
+    const get = async (headers: readonly string[]): Promise<string> => {
+      const tls = ['--cacert', join(folder, 'tls.crt'), '--connect-to', `ballast-metrics:10270:${server}:10270`];
+      const options = ['-sS', '--max-time', '20', '-w', ' %{http_code}', ...tls, ...headers];
+      const url = 'https://ballast-metrics:10270/metrics';
+      return (await world.machine('client').exec(['curl', ...options, url])).stdout;
+    };
+    expect(await get([])).toMatch(/ 401$/);
+    const scraped = await get(['--header', `Authorization: Bearer ${token}`]);
+    expect(scraped).toContain('\nballast_');
+    expect(scraped).toMatch(/ 200$/);
+  });
+
+  it('answers `ballast explain` in the pod', async () => {
+    const pod = (await leadingPod(world.lab)).metadata.name;
+    const said = await asThePageSays('With `manifests/metrics-auth`', { pod });
+    expect(said).toContain('The load balancer has 172.30.0.2');
+    expect(said).toContain('Every decision says yes');
   });
 });

@@ -68,7 +68,7 @@ it('the manifests bring theirs, so that both replicas are created', async () => 
       const { items } = await plane.request<Pods>('GET', '/api/v1/namespaces/ballast-system/pods');
       return items.length === 2 ? items : undefined;
     },
-    { timeoutMs: 50_000 },
+    { timeoutMs: 120_000 },
   );
   expect(pods.map(({ spec }) => spec.priorityClassName)).toEqual([PRIORITY, PRIORITY]);
 });
