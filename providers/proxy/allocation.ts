@@ -56,7 +56,11 @@ function keepOrFind(
     isShared(pool, family) || (useOf(observed.holdings, address)?.holders ?? []).every((holder) => holder === own);
   const held = ofFamily(observed.addresses, family).filter((address) => inPool(pool, address));
   const published = ofFamily(desired.publishedAddresses, family).filter((address) => inPool(pool, address));
+  // One that a failed change of address has left without a socket would only fail again.
+  const open = held.filter((each) => observed.listeners.some((listener) => listener.address === each));
   const address =
+    open.find((each) => published.includes(each)) ??
+    open[0] ??
     held.find((each) => published.includes(each)) ??
     held[0] ??
     published.find(isFree) ??

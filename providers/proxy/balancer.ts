@@ -13,13 +13,18 @@ export interface Tiers<Node extends Candidate> {
   readonly unhealthy: readonly Node[];
 }
 
+/** Some of the nodes. */
+export interface Names {
+  has(node: string): boolean;
+}
+
 export interface Question<Node extends Candidate> {
   readonly algorithm: Algorithm;
   readonly tiers: Tiers<Node>;
   /** Whether connections to the node failed so often that it is to be avoided. */
   readonly isEjected: (node: string) => boolean;
   /** Nodes that failed for this very connection. */
-  readonly tried: ReadonlySet<string>;
+  readonly tried: Names;
   /** The node that the client had before, with session affinity. */
   readonly preferred: string | undefined;
   /** Goes up by one with every choice. */

@@ -1,3 +1,5 @@
+import { Ranks } from './lane-ranks.ts';
+
 /**
  * Limits on connections: over all listeners, and for each. Node accepts every connection that the kernel has (its own
  * `maxConnections` drops what is too much), so the waiting happens here: a connection over a limit stays open and
@@ -10,10 +12,16 @@ export class Lane {
   readonly #waiting = new Set<() => void>();
   #limit: number;
   #active = 0;
+  #endOne: (() => void) | undefined;
 
   constructor(gate: ConnectionGate, limit: number) {
     this.#gate = gate;
     this.#limit = limit;
+  }
+
+  /** From now on, others that have fewer may have one of this lane's ended, which `endOne` does. */
+  yields(endOne: () => void): void {
+    this.#endOne = endOne;
   }
 
   get active(): number {
@@ -54,16 +62,27 @@ export class Lane {
     if (this.#waiting.delete(admit)) this.#gate.waitedOne(this);
   }
 
+  /**
+   * Where the limit over all lanes is what keeps this one from more: has the lane that has most end one of its own,
+   * unless that would leave it with fewer than this one then has. Returns whether there is room now.
+   */
+  takeOver(): boolean {
+    const richest = this.#gate.richest;
+    if (!this.hasRoom || !richest || richest.active < this.active + 2) return false;
+    richest.#endOne?.();
+    return this.#gate.hasRoom;
+  }
+
   /** Ends an admitted connection. */
   leave(): void {
     this.#active--;
-    this.#gate.freed();
+    this.#gate.freed(this);
   }
 
   /** Takes room; only for the gate and for `enter`. */
   take(): void {
     this.#active++;
-    this.#gate.taken();
+    this.#gate.taken(this);
   }
 
   /** The connection that has waited longest, no longer waiting. */
@@ -79,8 +98,10 @@ export class ConnectionGate {
   readonly #mostWaiting: number;
   /** Lanes in which somebody waits, the one whose turn it is first. */
   readonly #queued = new Set<Lane>();
+  readonly #ranks = new Ranks<Lane>();
   #active = 0;
   #waiting = 0;
+  #isAdmitting = false;
 
   constructor(limit: number, mostWaiting: number) {
     this.#limit = limit;
@@ -114,31 +135,48 @@ export class ConnectionGate {
     if (lane.waiting === 0) this.#queued.delete(lane);
   }
 
-  taken(): void {
-    this.#active++;
+  /** The lane that has most connections, or one of them. */
+  get richest(): Lane | undefined {
+    return this.#ranks.top();
   }
 
-  freed(): void {
+  taken(lane: Lane): void {
+    this.#active++;
+    this.#ranks.moved(lane, lane.active - 1, lane.active);
+  }
+
+  freed(lane: Lane): void {
     this.#active--;
+    this.#ranks.moved(lane, lane.active + 1, lane.active);
     this.admitWaiting();
   }
 
-  /** Admits who waits, one from each lane in turn, as long as there is room. */
+  /**
+   * Admits who waits as long as there is room: always from the lane that has the fewest connections, so that a busy
+   * listener leaves room for a quiet one; of lanes that have the same, each in turn.
+   */
   admitWaiting(): void {
-    for (let admitted = true; admitted && this.hasRoom;) {
-      admitted = false;
-      for (const lane of this.#queued) {
-        if (!this.hasRoom) return;
-        if (!lane.hasRoom) continue;
+    // Who is admitted may end at once, which calls this again: the loop that is under way sees the room by itself.
+    if (this.#isAdmitting) return;
+    this.#isAdmitting = true;
+    try {
+      for (let lane = this.#nextLane(); lane; lane = this.#nextLane()) {
         const admit = lane.next();
-        if (!admit) continue;
-        admitted = true;
-        // Behind the others, so that a busy listener leaves room for a quiet one.
+        if (!admit) return;
+        // Behind the others.
         if (this.#queued.delete(lane)) this.#queued.add(lane);
         lane.take();
         admit();
-        break;
       }
+    } finally {
+      this.#isAdmitting = false;
     }
+  }
+
+  #nextLane(): Lane | undefined {
+    if (!this.hasRoom) return undefined;
+    let least: Lane | undefined;
+    for (const lane of this.#queued) if (lane.hasRoom && !(least && least.active <= lane.active)) least = lane;
+    return least;
   }
 }

@@ -1,4 +1,5 @@
 import { connect, type Socket } from 'node:net';
+import type { Buffers, TargetReader } from './buffers.ts';
 import { faultOf } from './local-fault.ts';
 
 /** Silence after which the kernel asks whether the other side is still there. */
@@ -12,6 +13,8 @@ export interface Dialed {
    * the reading until `socket.resume()`.
    */
   onBytes: (bytes: Buffer) => boolean;
+  /** Passes on what was read. */
+  readonly reader: TargetReader;
 }
 
 /** Why no connection was made, and whose fault that is. */
@@ -25,13 +28,14 @@ export interface DialOptions {
   readonly port: number;
   readonly timeoutMs: number;
   readonly signal: AbortSignal;
-  /** What is read goes here first; any number of connections can share it. */
-  readonly buffer: Buffer;
+  /** What is read goes there first. */
+  readonly buffers: Buffers;
 }
 
 /** Connects; never rejects. The socket is not read until it is resumed; its errors do no harm. */
-export function dial({ host, port, timeoutMs, signal, buffer }: DialOptions): Promise<Dialed | DialFailure> {
+export function dial({ host, port, timeoutMs, signal, buffers }: DialOptions): Promise<Dialed | DialFailure> {
   return new Promise((resolve) => {
+    const reader = buffers.reader();
     const socket = connect({
       host,
       port,
@@ -39,10 +43,14 @@ export function dial({ host, port, timeoutMs, signal, buffer }: DialOptions): Pr
       noDelay: true,
       keepAlive: true,
       keepAliveInitialDelay: KEEP_ALIVE_MS,
-      onread: { buffer, callback: (count) => dialed.onBytes(buffer.subarray(0, count)) },
+      onread: {
+        buffer: () => reader.next(),
+        callback: (count) => dialed.onBytes(reader.took(count)),
+      },
     });
+    socket.on('close', () => reader.close());
     socket.pause();
-    const dialed: Dialed = { socket, onBytes: () => false };
+    const dialed: Dialed = { socket, reader, onBytes: () => false };
     const fail = (error: NodeJS.ErrnoException): void => {
       finish();
       socket.destroy();

@@ -105,6 +105,14 @@ export class Engine {
     this.#drain(own, frontend, frontend.spec.settings.drainTimeoutMs);
   }
 
+  /** Throws `ClaimLost` while the load balancer listens on the address: somebody else would get it, too. */
+  checkUnused(id: LoadBalancerId, address: string): void {
+    const open = this.find(id)
+      ?.listeners()
+      .find((each) => each.address === address);
+    if (open) throw new BallastError('ClaimLost', `${address} is still listened on, at ${endpointKey(open)}`);
+  }
+
   /** Closes everything, within `withinMs`; nothing can be opened any more. */
   async close(withinMs: number): Promise<void> {
     this.#isClosed = true;
@@ -123,12 +131,13 @@ export class Engine {
 
   #drain(own: LoadBalancer, frontend: Frontend, drainMs: number): void {
     own.closing.add(frontend);
-    const hadConnections = frontend.size > 0;
+    // Also where the last one has ended since planning, which left the address for later.
+    const isAwaited = frontend.size > 0 || own.isToldDraining(frontend.spec.address);
     const ended = frontend.close(drainMs);
     void ended.finally(() => {
       own.closing.delete(frontend);
       this.#forgetIfEmpty(own);
-      if (hadConnections) this.#parts.onChange(own.id);
+      if (isAwaited) this.#parts.onChange(own.id);
     });
   }
 

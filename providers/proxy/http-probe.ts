@@ -21,7 +21,8 @@ export const httpProbe: Probe = (host, port, timeoutMs, signal) =>
       response.on('error', () => ask.destroy());
     });
     ask.on('error', (error) => {
-      if (faultOf(error) === 'machine') resolve('unknown');
+      const fault = faultOf(error);
+      if (fault === 'machine' || fault === 'ports') resolve('unknown');
       ask.destroy();
     });
     ask.on('close', () => {

@@ -192,7 +192,8 @@ class ProxyProvider implements Provider<Observed, ProxyStep> {
     return planLoadBalancer(desired, observed, this.#options);
   }
 
-  async apply(step: ProxyStep, { signal, fence }: ApplyContext): Promise<void> {
+  async apply(step: ProxyStep, context: ApplyContext): Promise<void> {
+    const { signal, fence } = context;
     signal.throwIfAborted();
     const { claims } = this.#engine;
     const key = keyOf(step.id);
@@ -220,16 +221,23 @@ class ProxyProvider implements Provider<Observed, ProxyStep> {
         this.#engine.dropTargets(step.id, step.member);
         return;
       case 'releaseAddress':
-        await this.#interface?.remove(
-          step.address,
-          () => {
-            fence();
-            return !claims.isHeldByOthers(key, step.address);
-          },
-          signal,
-        );
+        this.#engine.checkUnused(step.id, step.address);
+        await this.#leave(step.address, () => claims.isHeldByOthers(key, step.address), context);
         claims.release(key, step.address);
     }
+  }
+
+  /** Takes the address off the interface unless others hold it, before, or once it is done. */
+  async #leave(address: string, isShared: () => boolean, { signal, fence }: ApplyContext): Promise<void> {
+    const mayRemove = (): boolean => {
+      fence();
+      return !isShared();
+    };
+    const isWanted = (): boolean => {
+      fence();
+      return isShared();
+    };
+    await this.#interface?.remove(address, mayRemove, signal, isWanted);
   }
 
   status(desired: DesiredLoadBalancer, observed: Observed): LoadBalancerStatus {
@@ -259,8 +267,8 @@ class ProxyProvider implements Provider<Observed, ProxyStep> {
   }
 
   async run(signal: AbortSignal): Promise<void> {
-    this.#warn();
     this.#runs = true;
+    this.#warn();
     this.#checker.start(signal);
     const ended = new Promise<void>((resolve) => {
       if (signal.aborted) resolve();

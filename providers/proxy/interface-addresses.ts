@@ -98,23 +98,37 @@ export class InterfaceAddresses {
       if ((await this.#fresh(signal)).addresses.has(address)) return;
       if (this.#isSealed) throw providerEnded();
       mayAdd();
-      const args = ['addr', 'add', withPrefix(address), 'dev', this.#device, 'metric', String(OUR_METRIC)];
-      // Duplicate address detection would keep an IPv6 address from being listened on for a second or more.
-      if (address.includes(':')) args.push('nodad');
-      const isThere = (state: State): boolean => state.addresses.has(address);
-      await this.#change(args, isThere, (state) => state.addresses.set(address, true), signal);
-      this.#announce(address, new Set(this.#state?.addresses.keys()));
+      await this.#put(address, signal);
     });
   }
 
-  /** Takes the address off the interface if it is ours and `mayRemove` still says so. Throws `InterfaceFailed`. */
-  remove(address: string, mayRemove: () => boolean, signal: AbortSignal): Promise<void> {
+  /**
+   * Takes the address off the interface if it is ours and `mayRemove` says so right before, and puts it back when
+   * `isWanted` says afterwards that somebody has come to use it who saw it there. Throws `InterfaceFailed`, and what the
+   * two throw.
+   */
+  remove(
+    address: string,
+    mayRemove: () => boolean,
+    signal: AbortSignal,
+    isWanted: () => boolean = () => false,
+  ): Promise<void> {
     return this.#inTurn(async () => {
-      if (!mayRemove() || (await this.#fresh(signal)).addresses.get(address) !== true) return;
+      if ((await this.#fresh(signal)).addresses.get(address) !== true || !mayRemove()) return;
       const args = ['addr', 'del', withPrefix(address), 'dev', this.#device];
       const isGone = (state: State): boolean => !state.addresses.has(address);
       await this.#change(args, isGone, (state) => state.addresses.delete(address), signal);
+      if (isWanted() && !this.#isSealed) await this.#put(address, signal);
     });
+  }
+
+  async #put(address: string, signal: AbortSignal): Promise<void> {
+    const args = ['addr', 'add', withPrefix(address), 'dev', this.#device, 'metric', String(OUR_METRIC)];
+    // Duplicate address detection would keep an IPv6 address from being listened on for a second or more.
+    if (address.includes(':')) args.push('nodad');
+    const isThere = (state: State): boolean => state.addresses.has(address);
+    await this.#change(args, isThere, (state) => state.addresses.set(address, true), signal);
+    this.#announce(address, new Set(this.#state?.addresses.keys()));
   }
 
   #inTurn(work: () => Promise<void>): Promise<void> {

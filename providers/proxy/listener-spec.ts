@@ -58,6 +58,11 @@ export function listenerSettings(
   };
 }
 
+/** Whether closing the listener lets its connections go in their own time. */
+export function drains({ protocol, settings }: ListenerSpec): boolean {
+  return protocol === 'TCP' && settings.drainTimeoutMs > 0;
+}
+
 export function sameSpec(a: ListenerSpec, b: ListenerSpec): boolean {
   return isDeepStrictEqual(a, b);
 }

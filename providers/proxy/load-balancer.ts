@@ -1,6 +1,6 @@
 import type { LoadBalancerId } from '#src/loadbalancer/model';
 import type { Frontend } from './frontend.ts';
-import { endpointKey, type Endpoint, type ListenerSpec } from './listener-spec.ts';
+import { drains, endpointKey, type Endpoint, type ListenerSpec } from './listener-spec.ts';
 import type { TargetGroup } from './target-group.ts';
 import type { ObservedTargets } from './targets.ts';
 
@@ -13,6 +13,7 @@ export class LoadBalancer {
   readonly frontends: Map<string, Frontend> = new Map();
   /** No longer listening, but with connections that still go on. */
   readonly closing: Set<Frontend> = new Set();
+  readonly #toldDraining = new Set<string>();
 
   constructor(id: LoadBalancerId) {
     this.id = id;
@@ -35,10 +36,18 @@ export class LoadBalancer {
     return [...this.groups.values()].map((group) => group.observe()).toSorted((a, b) => (a.member < b.member ? -1 : 1));
   }
 
-  /** Addresses over which connections of closed listeners still go. */
+  /** Addresses over which connections go that are let go in their own time once their listeners close, or since. */
   draining(): readonly string[] {
-    const busy = [...this.closing].filter(({ size }) => size > 0);
-    return [...new Set(busy.map(({ spec }) => spec.address))].toSorted();
+    const open = [...this.frontends.values()].filter(({ spec }) => drains(spec));
+    const busy = [...open, ...this.closing].filter(({ size }) => size > 0);
+    const addresses = new Set(busy.map(({ spec }) => spec.address));
+    for (const address of addresses) this.#toldDraining.add(address);
+    return [...addresses].toSorted();
+  }
+
+  /** Whether somebody was told that connections go over this address, and may wait for their end. */
+  isToldDraining(address: string): boolean {
+    return this.#toldDraining.has(address);
   }
 
   /** Changes whenever the readiness of a member could. */

@@ -28,7 +28,7 @@ export class ProxyMetrics {
   readonly dropped: Counter<(typeof LISTENER)[number] | 'reason'>;
   readonly targetConnections: Counter<(typeof LISTENER)[number] | 'node' | 'result'>;
   readonly targetHealthy: Gauge<'node' | 'host' | 'port'>;
-  /** Listeners by what tells their series apart; one that still drains has the same as its successor. */
+  /** Listeners by what tells their series apart; one that still drains has the same as its own load balancer's next. */
   readonly #users = new Map<string, number>();
   #targetSeries = 0;
 
@@ -92,7 +92,7 @@ export class ProxyMetrics {
   }
 
   listener(id: LoadBalancerId, endpoint: Endpoint): ListenerMetrics {
-    const key = endpointKey(endpoint);
+    const key = `${keyOf(id)} ${endpointKey(endpoint)}`;
     this.#users.set(key, (this.#users.get(key) ?? 0) + 1);
     const { address, port, protocol } = endpoint;
     return new ListenerMetrics(this, { load_balancer: keyOf(id), address, port: String(port), protocol }, () => {

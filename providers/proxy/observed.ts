@@ -37,6 +37,6 @@ export interface Observed {
   readonly targets: readonly ObservedTargets[];
   /** By address, ports (`80/TCP`) that it had before this process began and that nothing has opened yet. */
   readonly reserved: ReadonlyMap<string, ReadonlySet<string>>;
-  /** Addresses that must stay on the interface because connections of closed listeners still go on there. */
+  /** Addresses that must stay on the interface while the connections there go on, of closed listeners or ones to be closed. */
   readonly draining: readonly string[];
 }

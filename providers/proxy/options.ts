@@ -80,7 +80,8 @@ export const PROXY_OPTIONS: readonly OptionSpec[] = [
     form: 'a whole number from 1 to 1000000',
     least: 1,
     most: 1_000_000,
-    meaning: 'UDP sessions at once over all Services; at the limit the longest silent one of the same port ends.',
+    meaning:
+      'UDP sessions at once over all Services; at the limit, the longest silent one of the port that has most ends.',
   },
   {
     name: 'proxy-idle-timeout',
@@ -119,7 +120,8 @@ export const PROXY_OPTIONS: readonly OptionSpec[] = [
     most: 12,
     meaning:
       'How often connecting is tried for one connection before it is reset: three times at once, then after pauses of ' +
-      '100 ms, 200 ms and so on; on nodes that were not tried yet as long as there are any.',
+      '100 ms, 200 ms and so on; on nodes that were not tried yet as long as there are any. Also on how many nodes one ' +
+      'UDP datagram is tried.',
   },
   {
     name: 'proxy-drain-timeout',

@@ -3,7 +3,7 @@ import { memberName } from '#src/loadbalancer/identity';
 import { parseIp } from '#src/loadbalancer/ip';
 import type { DesiredLoadBalancer } from '#src/loadbalancer/model';
 import type { Plan } from '#src/loadbalancer/provider';
-import { endpointKey, sameSpec } from './listener-spec.ts';
+import { endpointKey, sameSpec, type ListenerSpec } from './listener-spec.ts';
 import type { Observed } from './observed.ts';
 import type { ProxyOptions } from './options.ts';
 import { place, type Placement } from './placement.ts';
@@ -39,7 +39,16 @@ export function planLoadBalancer(
     ...placement.addresses.flatMap((address) => addressSteps(address, placement, observed, options)),
     ...leavingSteps(placement, observed, options),
   ];
-  return { steps, refusals: placement.refusals };
+  return { steps: withoutIdleNeeds(steps), refusals: placement.refusals };
+}
+
+/** Steps need only what the plan itself brings about; the rest is there. */
+function withoutIdleNeeds(steps: readonly ProxyStep[]): readonly ProxyStep[] {
+  const scopes = new Set(steps.map(({ scope }) => scope));
+  return steps.map(({ needs = [], ...step }) => {
+    const left = needs.filter((each) => scopes.has(each));
+    return left.length > 0 ? { ...step, needs: left } : step;
+  });
 }
 
 function targetSteps(desired: DesiredLoadBalancer, { members }: Placement, observed: Observed): readonly ProxyStep[] {
@@ -87,6 +96,8 @@ function leavingSteps(placement: Placement, observed: Observed, options: ProxyOp
   // Taking an address off the interface would break the connections that still go on over it.
   const releasable = unneeded.filter((each) => !observed.draining.includes(each));
   const waiting = releasable.length < unneeded.length;
+  const sockets = (isMeant: (each: ListenerSpec) => boolean): readonly string[] =>
+    observed.listeners.filter(isMeant).map(endpointKey);
   const served = new Set(placement.members.map((member) => member.ref.uid));
   const leaving = observed.targets.filter(({ member }) => !served.has(member));
   const holdsOn = waiting && served.size === 0;
@@ -98,9 +109,26 @@ function leavingSteps(placement: Placement, observed: Observed, options: ProxyOp
     .flatMap(([address, ports]) => [...ports].map((port) => ({ address, port })))
     .filter(({ address, port }) => !isWanted(address, port));
   return [
-    ...closing.map((each) => closeListener(id, each)),
+    ...closing.map((each) => closeListener(id, each, successors(each, placement))),
     ...forgotten.map(({ address, port }) => freePort(id, address, port)),
-    ...releasable.map((each) => releaseAddress(id, each, options.interface)),
-    ...(holdsOn ? [] : leaving.map(({ member }) => dropTargets(id, member))),
+    ...releasable.map((each) => {
+      const needs = sockets(({ address }) => address === each);
+      return releaseAddress(id, each, options.interface, needs);
+    }),
+    ...(holdsOn
+      ? []
+      : leaving.map(({ member }) => {
+          const needs = [...sockets((each) => each.member === member), ...releasable];
+          return dropTargets(id, member, needs);
+        })),
   ];
+}
+
+/**
+ * The sockets that serve in place of a closing one: where its port moves to another address, all of that family, so that
+ * an address goes as a whole or stays as a whole.
+ */
+function successors(closing: ListenerSpec, { listeners }: Placement): readonly string[] {
+  const family = listeners.filter((each) => each.family === closing.family);
+  return family.some((each) => portKey(each) === portKey(closing)) ? family.map(endpointKey) : [];
 }

@@ -1,5 +1,4 @@
 import type { Socket } from 'node:net';
-import type { Buffers } from './buffers.ts';
 import type { Dialed } from './dial.ts';
 import { resetSocket } from './socket-reset.ts';
 
@@ -12,8 +11,6 @@ export type RelayEnd = 'closed' | 'reset' | 'unused';
 export interface RelayOptions {
   readonly client: Socket;
   readonly target: Dialed;
-  /** Hold what came from the target until the client takes it. */
-  readonly buffers: Buffers;
   /** Called with each chunk's size as it is passed on. */
   readonly onBytes: (direction: 'in' | 'out', count: number) => void;
 }
@@ -27,7 +24,7 @@ const NOTHING = Buffer.alloc(0);
  * A target that fails is `unused` as long as not one byte of the client's was handed to it and none came from it. What
  * was handed over may have been acted upon, so it is never sent a second time.
  */
-export function relay({ client, target: dialed, buffers, onBytes }: RelayOptions): Promise<RelayEnd> {
+export function relay({ client, target: dialed, onBytes }: RelayOptions): Promise<RelayEnd> {
   const target = dialed.socket;
   return new Promise((resolve) => {
     let used = false;
@@ -60,12 +57,20 @@ export function relay({ client, target: dialed, buffers, onBytes }: RelayOptions
       if (!target.write(chunk)) client.pause();
     };
     client.on('data', onClientData);
+    const onWritten = (): void => {
+      target.resume();
+    };
     dialed.onBytes = (bytes) => {
       use('out', bytes.length);
-      return buffers.write(client, bytes);
+      return dialed.reader.write(client, bytes, onWritten);
     };
     const stopIn = passEnd(client, target, () => use('in', 0), finish);
     const stopOut = passEnd(target, client, () => use('out', 0), finish);
+    if (client.destroyed) {
+      // Its error was told before this began.
+      onClientError();
+      return;
+    }
     if (target.destroyed) {
       finish('unused');
       return;

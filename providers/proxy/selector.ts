@@ -1,5 +1,5 @@
 import { Affinity } from './affinity.ts';
-import { choose } from './balancer.ts';
+import { choose, type Names } from './balancer.ts';
 import type { Clock } from './clock.ts';
 import { Ejections, type EjectionRules } from './ejections.ts';
 import type { ListenerSpec } from './listener-spec.ts';
@@ -39,7 +39,7 @@ export class Selector {
   }
 
   /** The next target for a client; undefined when there is none that was not tried for it. */
-  next(client: string, tried: ReadonlySet<string>): Target | undefined {
+  next(client: string, tried: Names): Target | undefined {
     const { algorithm, affinityMs } = this.#spec.settings;
     const now = this.#clock.now();
     const node = choose({
@@ -67,7 +67,7 @@ export class Selector {
    * Whether what flows to this target may go on: it still is one, and is not unhealthy while others are better, those
    * aside that are passed over.
    */
-  isStillGood(target: Target, passedOver: ReadonlySet<string>): boolean {
+  isStillGood(target: Target, passedOver: Names): boolean {
     const view = this.#group.view;
     const viewed = view.get(target.node);
     if (!viewed || target.port !== this.#spec.nodePort || !this.hasNode(target)) return false;

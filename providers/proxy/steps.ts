@@ -3,7 +3,7 @@ import { parseIp } from '#src/loadbalancer/ip';
 import type { ListenerRef, LoadBalancerId } from '#src/loadbalancer/model';
 import { listenerKey } from '#src/loadbalancer/model';
 import type { PlanStep } from '#src/loadbalancer/provider';
-import { endpointKey, specChanges, type Endpoint, type ListenerSpec } from './listener-spec.ts';
+import { drains, endpointKey, specChanges, type Endpoint, type ListenerSpec } from './listener-spec.ts';
 import { nodesChange, usableNodes, type NodesChange, type ObservedTargets, type Targets } from './targets.ts';
 
 interface Step extends PlanStep {
@@ -73,12 +73,12 @@ export type ProxyStep =
   | ReleaseAddress;
 
 export function assignAddress(id: LoadBalancerId, address: string): AssignAddress {
-  return { kind: 'assignAddress', id, address, impact: 'none', summary: `Assign ${address}` };
+  return { kind: 'assignAddress', id, address, impact: 'none', scope: address, summary: `Assign ${address}` };
 }
 
 export function addInterfaceAddress(id: LoadBalancerId, address: string, device: string): AddInterfaceAddress {
   const summary = `Add ${address} to ${device}`;
-  return { kind: 'addInterfaceAddress', id, address, interface: device, impact: 'none', summary };
+  return { kind: 'addInterfaceAddress', id, address, interface: device, impact: 'none', scope: address, summary };
 }
 
 const NO_CHANGE: NodesChange = { added: [], removed: [], moved: [] };
@@ -110,7 +110,7 @@ export function openListener(id: LoadBalancerId, spec: ListenerSpec): OpenListen
   const { nodePort } = spec;
   const summary =
     nodePort === 0 ? `Reserve ${endpointKey(spec)}` : `Listen on ${endpointKey(spec)} for NodePort ${nodePort}`;
-  return { kind: 'openListener', id, spec, impact: 'none', listener: refOf(spec), summary };
+  return { kind: 'openListener', id, spec, impact: 'none', listener: refOf(spec), ...at(spec), summary };
 }
 
 export function updateListener(id: LoadBalancerId, spec: ListenerSpec, before: ListenerSpec): UpdateListener {
@@ -122,20 +122,24 @@ export function updateListener(id: LoadBalancerId, spec: ListenerSpec, before: L
     // TCP connections that are open stay; UDP sessions of clients that are no longer allowed end.
     impact: narrowed && spec.settings.sourceRanges.length > 0 ? 'breaks' : 'none',
     listener: refOf(spec),
+    ...at(spec),
     summary: `Change ${endpointKey(spec)}: ${specChanges(before, spec).join(', ')}`,
   };
 }
 
-export function closeListener(id: LoadBalancerId, spec: ListenerSpec): CloseListener {
+/** `needs`: what serves its clients from then on. */
+export function closeListener(id: LoadBalancerId, spec: ListenerSpec, needs: readonly string[]): CloseListener {
   const { address, family, port, protocol } = spec;
   const endpoint: Endpoint = { address, family, port, protocol };
   return {
     kind: 'closeListener',
     id,
     endpoint,
-    impact: protocol === 'TCP' && spec.settings.drainTimeoutMs > 0 ? 'drains' : 'breaks',
+    impact: drains(spec) ? 'drains' : 'breaks',
     frees: [endpointKey(spec)],
     listener: refOf(spec),
+    scope: endpointKey(spec),
+    needs,
     summary: `Stop listening on ${endpointKey(spec)}`,
   };
 }
@@ -143,14 +147,23 @@ export function closeListener(id: LoadBalancerId, spec: ListenerSpec): CloseList
 /** A port that was kept over a restart and is not wanted any more. */
 export function freePort(id: LoadBalancerId, address: string, port: string): FreePort {
   const name = `${address.includes(':') ? `[${address}]` : address}:${port}`;
-  return { kind: 'freePort', id, address, port, impact: 'none', frees: [name], summary: `Let go of ${name}` };
+  const summary = `Let go of ${name}`;
+  return { kind: 'freePort', id, address, port, impact: 'none', frees: [name], scope: name, summary };
 }
 
-export function dropTargets(id: LoadBalancerId, member: string): DropTargets {
-  return { kind: 'dropTargets', id, member, impact: 'none', summary: `Forget the targets of the Service ${member}` };
+/** `needs`: whatever must no longer be the member's, because its targets are the proof that it holds something. */
+export function dropTargets(id: LoadBalancerId, member: string, needs: readonly string[]): DropTargets {
+  const summary = `Forget the targets of the Service ${member}`;
+  return { kind: 'dropTargets', id, member, impact: 'none', scope: member, needs, summary };
 }
 
-export function releaseAddress(id: LoadBalancerId, address: string, device: string | undefined): ReleaseAddress {
+/** `needs`: the sockets on the address. */
+export function releaseAddress(
+  id: LoadBalancerId,
+  address: string,
+  device: string | undefined,
+  needs: readonly string[],
+): ReleaseAddress {
   const where = device === undefined ? '' : `, and remove it from ${device} unless it is used or was there before`;
   const family = parseIp(address)?.family;
   return {
@@ -159,6 +172,8 @@ export function releaseAddress(id: LoadBalancerId, address: string, device: stri
     address,
     impact: 'none',
     frees: family === undefined ? [address] : [address, family],
+    scope: address,
+    needs,
     summary: `Release ${address}${where}`,
   };
 }
@@ -166,6 +181,11 @@ export function releaseAddress(id: LoadBalancerId, address: string, device: stri
 /** The listener as the model names it. */
 function refOf({ port, protocol }: Endpoint): ListenerRef {
   return { port, protocol };
+}
+
+/** A socket is nothing without its address. */
+function at(endpoint: Endpoint): { readonly scope: string; readonly needs: readonly string[] } {
+  return { scope: endpointKey(endpoint), needs: [endpoint.address] };
 }
 
 /** `80/TCP` of an endpoint. */

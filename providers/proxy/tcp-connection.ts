@@ -153,7 +153,7 @@ export class TcpConnection {
       port: target.port,
       timeoutMs: options.connectTimeoutMs,
       signal: this.#abort.signal,
-      buffer: buffers.read,
+      buffers,
     });
     if ('error' in dialed) {
       if (this.#ended) return 'closed';
@@ -174,7 +174,6 @@ export class TcpConnection {
     const end = await relay({
       client: socket,
       target: dialed,
-      buffers,
       onBytes: (direction, count) => {
         this.#touch();
         metrics.bytes(direction, count);

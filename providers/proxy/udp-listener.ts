@@ -15,8 +15,8 @@ interface Entry {
 
 /**
  * Listens on one UDP port of one address. A session begins with a client's first datagram and ends when neither side
- * has sent anything for the idle time. At a limit, the session that was silent longest makes room for a new one; a
- * listener never takes another listener's. There is nothing to drain: closing ends every session at once.
+ * has sent anything for the idle time. At a limit, the session that was silent longest makes room for a new one: of the
+ * listener that has most sessions, so that one which is flooded leaves the others their share, else its own. There is nothing to drain: closing ends every session at once.
  */
 export class UdpListener implements Frontend {
   readonly #parts: FrontendParts;
@@ -39,6 +39,7 @@ export class UdpListener implements Frontend {
     this.#ranges = new SourceRanges(parts.spec.settings.sourceRanges);
     this.#socket = udpSocket(parts.spec.address);
     this.#socket.on('close', () => (this.#hasEnded = true));
+    parts.lane.yields(() => this.#endSilent());
   }
 
   get spec(): ListenerSpec {
@@ -173,11 +174,14 @@ export class UdpListener implements Frontend {
 
   #makeRoom(): boolean {
     const enter = (): boolean => this.#parts.lane.enter(() => {}) === 'admitted';
-    if (enter()) return true;
-    const [silent] = this.#sessions.keys();
-    if (silent === undefined) return false;
-    this.#end(silent, 'overflow');
+    if (enter() || (this.#parts.lane.takeOver() && enter())) return true;
+    this.#endSilent();
     return enter();
+  }
+
+  #endSilent(): void {
+    const [silent] = this.#sessions.keys();
+    if (silent !== undefined) this.#end(silent, 'overflow');
   }
 
   #touch(key: string, entry: Entry): void {

@@ -2,6 +2,8 @@ import type { Socket } from 'node:dgram';
 import type { Clock } from './clock.ts';
 import { faultOf } from './local-fault.ts';
 import type { ListenerMetrics } from './metrics.ts';
+import type { ProxyOptions } from './options.ts';
+import type { Names } from './balancer.ts';
 import type { Selector, Target } from './selector.ts';
 import type { Client } from './tcp-connection.ts';
 import { MOST_QUEUED_BYTES, udpSocket } from './udp-socket.ts';
@@ -10,15 +12,21 @@ import { MOST_QUEUED_BYTES, udpSocket } from './udp-socket.ts';
 const MOST_PENDING = 16;
 /** How long a target that refused is passed over: until then its health check has noticed, or it is there again. */
 const PASSED_OVER_MS = 1_000;
-const NONE: ReadonlySet<string> = new Set();
 
 export interface SessionParts {
   readonly client: Client;
   readonly selector: Selector;
   readonly metrics: ListenerMetrics;
   readonly clock: Clock;
+  readonly options: Pick<ProxyOptions, 'connectAttempts'>;
   /** Passes a datagram of the target on to the client. */
   readonly reply: (datagram: Buffer) => void;
+}
+
+/** A datagram of the client's, and how many targets it was for that did not get it. */
+interface Parcel {
+  readonly datagram: Buffer;
+  readonly failures: number;
 }
 
 /** A socket to one target. */
@@ -26,11 +34,11 @@ interface Link {
   readonly target: Target;
   readonly socket: Socket;
   /** Waiting for the socket; undefined once it is connected. */
-  pending: Buffer[] | undefined;
+  pending: Parcel[] | undefined;
   sent: number;
   answered: boolean;
   /** The only datagram so far, as long as nothing came back. */
-  only: Buffer | undefined;
+  only: Parcel | undefined;
 }
 
 /**
@@ -40,7 +48,7 @@ interface Link {
 export class UdpSession {
   readonly client: Client;
   readonly #parts: SessionParts;
-  /** Targets that refused, and when. */
+  /** Targets that refused, and when; the one that did so first comes first. */
   readonly #refused = new Map<string, number>();
   #link: Link | undefined;
   #ended = false;
@@ -56,6 +64,10 @@ export class UdpSession {
   }
 
   send(datagram: Buffer): void {
+    this.#forward({ datagram, failures: 0 });
+  }
+
+  #forward(parcel: Parcel): void {
     const { selector, metrics } = this.#parts;
     if (this.#link && !selector.isStillGood(this.#link.target, this.#passedOver())) this.unlink();
     const link = this.#link ?? this.#open();
@@ -64,8 +76,8 @@ export class UdpSession {
       metrics.dropped('no-target');
       return;
     }
-    if (!link.pending) this.#pass(link, datagram);
-    else if (link.pending.length < MOST_PENDING) link.pending.push(datagram);
+    if (!link.pending) this.#pass(link, parcel);
+    else if (link.pending.length < MOST_PENDING) link.pending.push(parcel);
     else metrics.dropped('queue-full');
   }
 
@@ -103,24 +115,27 @@ export class UdpSession {
       const pending = link.pending ?? [];
       link.pending = undefined;
       // To this target as long as it is the one: choosing anew here could go on for ever.
-      for (const datagram of pending) {
-        if (this.#link === link) this.#pass(link, datagram);
-        else this.send(datagram);
+      for (const parcel of pending) {
+        if (this.#link === link) this.#pass(link, parcel);
+        else this.#forward(parcel);
       }
     });
     return link;
   }
 
   /** The targets that refused of late. */
-  #passedOver(): ReadonlySet<string> {
-    if (this.#refused.size === 0) return NONE;
+  #passedOver(): Names {
     const since = this.#parts.clock.now() - PASSED_OVER_MS;
-    for (const [node, at] of this.#refused) if (at < since) this.#refused.delete(node);
-    return new Set(this.#refused.keys());
+    for (const [node, at] of this.#refused) {
+      if (at >= since) break;
+      this.#refused.delete(node);
+    }
+    return this.#refused;
   }
 
-  #pass(link: Link, datagram: Buffer): void {
+  #pass(link: Link, parcel: Parcel): void {
     const { metrics } = this.#parts;
+    const { datagram } = parcel;
     try {
       if (link.socket.getSendQueueSize() > MOST_QUEUED_BYTES) {
         metrics.dropped('queue-full');
@@ -128,7 +143,7 @@ export class UdpSession {
       }
       link.socket.send(datagram, (error) => {
         // The kernel tells of an earlier refusal instead of sending; so this one has gone nowhere.
-        if (error) this.#failed(link, error, datagram);
+        if (error) this.#failed(link, error, parcel);
       });
     } catch {
       // The socket is not what it was; the next datagram gets another.
@@ -137,7 +152,7 @@ export class UdpSession {
       return;
     }
     link.sent++;
-    link.only = link.sent === 1 ? datagram : undefined;
+    link.only = link.sent === 1 ? parcel : undefined;
     metrics.bytes('in', datagram.length);
   }
 
@@ -155,11 +170,11 @@ export class UdpSession {
 
   /**
    * The target refused (ICMP, RFC 1122 4.1.3.3) or cannot be reached from here. `undelivered` is a datagram that surely
-   * reached nobody: it goes to another target. Others may have been lost too, as datagrams may.
+   * reached nobody: it goes to another target, to so many at most. Others may have been lost too, as datagrams may.
    */
-  #failed(link: Link, error: NodeJS.ErrnoException, undelivered: Buffer | undefined): void {
+  #failed(link: Link, error: NodeJS.ErrnoException, undelivered: Parcel | undefined): void {
     if (this.#ended || this.#link !== link) return;
-    const { selector, metrics, clock } = this.#parts;
+    const { selector, metrics, clock, options } = this.#parts;
     const waiting = link.pending ?? [];
     this.unlink();
     const left = undelivered ? [undelivered, ...waiting] : waiting;
@@ -172,10 +187,15 @@ export class UdpSession {
     metrics.target(link.target.node, 'failed');
     // What refused before this one answered may be there again.
     if (link.answered) this.#refused.clear();
+    this.#refused.delete(link.target.node);
     this.#refused.set(link.target.node, clock.now());
-    for (const datagram of left) {
+    for (const { datagram, failures } of left) {
+      if (failures + 1 >= options.connectAttempts) {
+        metrics.dropped('no-target');
+        continue;
+      }
       metrics.retried();
-      this.send(datagram);
+      this.#forward({ datagram, failures: failures + 1 });
     }
   }
 }

@@ -44,11 +44,16 @@ export interface PlanStep {
   /** One line for a person: what changes, with the names and numbers. */
   readonly summary: string;
   readonly impact: Impact;
-  /**
-   * The listener that the step serves. When it fails, later steps of the same listener are skipped and the others
-   * go on; a failing step without a listener ends the plan.
-   */
+  /** The listener that the step serves: its failure is told to that listener's Service; without one, to all of them. */
   readonly listener?: ListenerRef;
+  /**
+   * The part of the load balancer that the step makes, changes or takes away, in words of the provider's own (an
+   * address, a socket). When a step fails, the later ones of its scope are skipped, and those that need it; so are those
+   * that need what was skipped. All others go on. A failing step without a scope ends the plan.
+   */
+  readonly scope?: string;
+  /** Scopes of earlier steps of the plan without which this one is not to be made: it would fail, or take away too much. */
+  readonly needs?: readonly string[];
   /** What other load balancers can have once it is applied, in words of the provider's own: see `Refusal.waitsFor`. */
   readonly frees?: readonly string[];
 }

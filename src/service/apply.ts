@@ -1,5 +1,4 @@
 import type { BallastError } from '../errors.ts';
-import { listenerKey } from '../loadbalancer/model.ts';
 import type { Plan, PlanStep, Provider, ProviderContext } from '../loadbalancer/provider.ts';
 import { failureOf } from './failure.ts';
 import type { ServiceMetrics } from './metrics.ts';
@@ -27,8 +26,8 @@ export interface Applied {
 }
 
 /**
- * Applies the steps in order. A failing step skips the later ones of its listener and lets the others go on; one
- * without a listener ends the plan. The end of leadership or of the signal ends everything by a throw.
+ * Applies the steps in order. A failing step skips the later ones of its scope and those that need it, and lets the
+ * others go on; one without a scope ends the plan. The end of leadership or of the signal ends everything by a throw.
  */
 export async function applySteps(plan: Plan, options: ApplyOptions): Promise<Applied> {
   const { provider, context, fence, metrics } = options;
@@ -37,13 +36,16 @@ export async function applySteps(plan: Plan, options: ApplyOptions): Promise<App
   let applied = 0;
   const count = (step: PlanStep, outcome: 'applied' | 'failed' | 'skipped'): void =>
     metrics.steps.inc({ provider: provider.name, kind: step.kind, outcome });
-  const stopsAt = (step: PlanStep): boolean =>
-    failures.some(
-      ({ step: { listener } }) =>
-        listener === undefined || (step.listener !== undefined && listenerKey(listener) === listenerKey(step.listener)),
-    );
+  /** Scopes of what has failed or was skipped. */
+  const lost = new Set<string>();
+  let hasEnded = false;
+  const lose = ({ scope }: PlanStep): void => {
+    if (scope !== undefined) lost.add(scope);
+  };
   for (const step of plan.steps) {
-    if (stopsAt(step)) {
+    const { scope, needs = [] } = step;
+    if (hasEnded || (scope !== undefined && lost.has(scope)) || needs.some((each) => lost.has(each))) {
+      lose(step);
       count(step, 'skipped');
       continue;
     }
@@ -58,6 +60,8 @@ export async function applySteps(plan: Plan, options: ApplyOptions): Promise<App
     } catch (error) {
       const failure = { step, error: failureOf(error, context.signal) };
       failures.push(failure);
+      lose(step);
+      hasEnded = scope === undefined;
       count(step, 'failed');
       context.log.warn({ step: step.kind, error: failure.error }, `failed: ${step.summary}`);
     }

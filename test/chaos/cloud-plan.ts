@@ -52,9 +52,10 @@ export function planCloud(desired: DesiredLoadBalancer | undefined, observed: Cl
 
 function planNothing(observed: CloudObserved): readonly CloudStep[] {
   const { id, balancers } = observed;
+  const present = presentListeners(observed);
   return [
-    ...presentListeners(observed).map((each) => removeListener(id, each)),
-    ...(balancers.length > 0 ? [deleteBalancer(id)] : []),
+    ...present.map((each) => removeListener(id, each)),
+    ...(balancers.length > 0 ? [deleteBalancer(id, present.map(listenerKey))] : []),
   ];
 }
 
@@ -115,16 +116,19 @@ function setMembers(id: LoadBalancerId, members: readonly string[]): CloudStep {
 
 function putListener(id: LoadBalancerId, content: TargetGroupContent): CloudStep {
   const { port, protocol } = content;
-  const summary = `put ${listenerKey(content)} of ${memberName(id)}`;
-  return { kind: 'put-listener', id, content, listener: { port, protocol }, summary, impact: 'none' };
+  const scope = listenerKey(content);
+  const summary = `put ${scope} of ${memberName(id)}`;
+  return { kind: 'put-listener', id, content, listener: { port, protocol }, scope, summary, impact: 'none' };
 }
 
 function removeListener(id: LoadBalancerId, listener: CloudListenerRef): CloudStep {
-  const summary = `remove ${listenerKey(listener)} of ${memberName(id)}`;
-  return { kind: 'remove-listener', id, listener, summary, impact: 'drains' };
+  const scope = listenerKey(listener);
+  const summary = `remove ${scope} of ${memberName(id)}`;
+  return { kind: 'remove-listener', id, listener, scope, summary, impact: 'drains' };
 }
 
-function deleteBalancer(id: LoadBalancerId): CloudStep {
+/** `needs`: the listeners, for the cloud deletes nothing that is in use. */
+function deleteBalancer(id: LoadBalancerId, needs: readonly string[]): CloudStep {
   const summary = `delete the load balancer of ${memberName(id)}`;
-  return { kind: 'delete-balancer', id, summary, impact: 'breaks' };
+  return { kind: 'delete-balancer', id, needs, summary, impact: 'breaks' };
 }

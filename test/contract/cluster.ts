@@ -1,13 +1,18 @@
 /** Plays the controller's part towards a provider: what is desired, what was published, and one pass for one load balancer. */
 import { isDeepStrictEqual } from 'node:util';
+import { Registry } from 'prom-client';
 import { expect } from 'vitest';
 import { BallastError, ERRORS, isAbort } from '#src/errors';
 import { keyOf, parseKey } from '#src/loadbalancer/identity';
 import { listenerKey, type DesiredLoadBalancer, type Listener, type LoadBalancerId } from '#src/loadbalancer/model';
 import type { LoadBalancerStatus, Plan, PlanStep, Provider, ApplyContext } from '#src/loadbalancer/provider';
+import { applySteps } from '#src/service/apply';
+import { registerServiceMetrics } from '#src/service/metrics';
 import { deepFreeze } from '../fakes/builders.ts';
 import { silentLog } from '../fakes/log.ts';
 import type { Harness } from './harness.ts';
+
+const METRICS = registerServiceMetrics(new Registry());
 
 /** One look at a load balancer. */
 export interface Look {
@@ -115,6 +120,42 @@ export class Cluster {
     for (const earlier of plan.steps.slice(0, index)) await this.provider.apply(earlier, context());
     await applyInterrupted(this.provider, step, moment);
     return true;
+  }
+
+  /**
+   * Applies the plan as the controller does while step `index` fails before it has any effect, and returns the ports
+   * that clients can no longer connect to, at any address that the load balancer has, though they could before and are
+   * still wanted. Returns undefined when the plan has no such step.
+   */
+  async failing(id: LoadBalancerId, index: number): Promise<readonly string[] | undefined> {
+    const { desired, plan } = await this.look(id);
+    const failed = plan.steps[index];
+    if (!failed) return undefined;
+    const wanted = (desired?.members ?? []).flatMap(({ listeners }) => listeners.map(listenerKey));
+    const before = await this.#served(id);
+    const provider = new Proxy(this.provider, {
+      get: (target, name) =>
+        name === 'apply'
+          ? async (step: PlanStep): Promise<void> => {
+              if (step === failed) throw new BallastError('ListenFailed', `failed on purpose: ${step.summary}`);
+              await target.apply(structuredClone(step), context());
+            }
+          : Reflect.get(target, name, target),
+    });
+    await applySteps(plan, { provider, context: context(), fence: () => {}, metrics: METRICS });
+    this.publish(id, await this.look(id));
+    const after = await this.#served(id);
+    return before.filter((port) => wanted.includes(port) && !after.includes(port));
+  }
+
+  /** `80/TCP` of everything that clients can reach at the published addresses. */
+  async #served(id: LoadBalancerId): Promise<readonly string[]> {
+    const hosts = this.addresses(id).map((address) => (address.includes(':') ? `[${address}]:` : `${address}:`));
+    const reachable = await this.harness.reachable();
+    return reachable.flatMap((each) => {
+      const host = hosts.find((prefix) => each.startsWith(prefix));
+      return host === undefined ? [] : [each.slice(host.length)];
+    });
   }
 
   /** The process ends and another starts; it is told what the Services' status shows. */
@@ -251,10 +292,12 @@ function doubles(values: readonly string[]): readonly string[] {
 /** A plan is data for people and machines: every step says what it does, every refusal whom it concerns and why. */
 function checkPlan(plan: Plan, desired: DesiredLoadBalancer | undefined): void {
   expect(isDeepStrictEqual(structuredClone(plan), plan), 'a plan is plain data').toBe(true);
-  for (const step of plan.steps) {
+  for (const [index, step] of plan.steps.entries()) {
     expect(step.kind).toMatch(/^[a-z][A-Za-z-]*$/);
     expect(step.summary).toMatch(/^\S.*\S$/);
     expect(['none', 'drains', 'breaks']).toContain(step.impact);
+    const scopes = plan.steps.slice(0, index).map((earlier) => earlier.scope);
+    for (const needed of step.needs ?? []) expect(scopes, `scopes before "${step.summary}"`).toContain(needed);
   }
   const members = new Set(desired?.members.map((member) => member.ref.uid));
   const listeners = new Set(

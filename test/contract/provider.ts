@@ -76,6 +76,22 @@ export function testProvider<H extends Harness>(options: ContractOptions<H>): vo
         await cluster.verify();
       });
 
+      test(`loses nothing that is still wanted to a step that fails: ${name}`, async () => {
+        for (let index = 0, more = true; more; index += 1) {
+          const { harness, cluster, offer } = await start();
+          const id = await prepare(cluster, change, offer);
+          wantAfter(cluster, change, offer, id);
+          const lost = await cluster.failing(id, index);
+          more = lost !== undefined;
+          if (more) {
+            expect(lost, `ports lost when step ${index + 1} fails`).toEqual([]);
+            await cluster.settle();
+            await cluster.verify();
+          }
+          await finish(harness);
+        }
+      });
+
       for (const recovery of ['the next pass', 'a restart'] as const) {
         test(`is made whole by ${recovery} after an interruption at any step: ${name}`, async () => {
           for (const moment of MOMENTS) {

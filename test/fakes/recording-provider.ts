@@ -346,12 +346,14 @@ function giveBack(id: LoadBalancerId, address: string): RecordingStep {
 
 function putListener(id: LoadBalancerId, content: WorldListener): RecordingStep {
   const { port, protocol } = content.listener;
-  const summary = `put ${keyOfListener(content)} of ${memberName(id)}`;
-  return { kind: 'put-listener', id, content, listener: { port, protocol }, summary, impact: 'none' };
+  const scope = keyOfListener(content);
+  const summary = `put ${scope} of ${memberName(id)}`;
+  return { kind: 'put-listener', id, content, listener: { port, protocol }, scope, summary, impact: 'none' };
 }
 
 function removeListener(id: LoadBalancerId, { listener }: WorldListener): RecordingStep {
   const { port, protocol } = listener;
-  const summary = `remove ${listenerKey(listener)} of ${memberName(id)}`;
-  return { kind: 'remove-listener', id, listener: { port, protocol }, summary, impact: 'drains' };
+  const scope = listenerKey(listener);
+  const summary = `remove ${scope} of ${memberName(id)}`;
+  return { kind: 'remove-listener', id, listener: { port, protocol }, scope, summary, impact: 'drains' };
 }

@@ -80,7 +80,7 @@ describe('a step that fails', () => {
     expect(rig.told()).toEqual(['EnsuringLoadBalancer', 'SyncLoadBalancerFailed', 'EnsuredLoadBalancer']);
   });
 
-  it('without a listener ends the plan', async () => {
+  it('without a scope ends the plan', async () => {
     const rig = await startRig();
     const failure = failing(rig, 'take 192.0.2.1', new BallastError('AddressNotLocal', '192.0.2.1 is not here.'));
     rig.api.create(web());

@@ -89,3 +89,19 @@ describe('the metrics of the proxy', () => {
     expect((await series(registry)).join('\n')).toContain('node="newcomer"');
   });
 });
+
+describe('the series of a load balancer', () => {
+  it('go with it, also when another has its endpoint before its last connection ends', async () => {
+    const registry = new Registry();
+    const metrics = new ProxyMetrics(registry);
+    const empty = await series(registry);
+    const old = metrics.listener(serviceId('old'), endpoint);
+    old.opened();
+    const fresh = metrics.listener(serviceId('fresh'), endpoint);
+    old.ended('drained');
+    old.close();
+    expect((await series(registry)).join('\n')).not.toContain('default/old');
+    fresh.close();
+    expect(await series(registry)).toEqual(empty);
+  });
+});

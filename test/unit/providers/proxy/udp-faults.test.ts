@@ -102,7 +102,7 @@ describe('a UDP listener', () => {
 describe('whose fault it is that a target was not reached', () => {
   for (const [code, fault] of [
     ['EMFILE', 'machine'],
-    ['EADDRNOTAVAIL', 'machine'],
+    ['EADDRNOTAVAIL', 'ports'],
     ['ENETUNREACH', 'route'],
     ['ENETDOWN', 'route'],
     ['ECONNREFUSED', 'target'],

@@ -190,7 +190,7 @@ describe('a UDP session', () => {
     expect(await metric(lb.registry, 'ballast_proxy_connections_total', { result: 'overflow' })).toBe(1);
   });
 
-  it('never takes the place of a session of another port', async () => {
+  it('takes no place from a port that has no more sessions than its own', async () => {
     const nodes = named('node-1');
     await echoes(nodes);
     const lb = world({ 'proxy-max-udp-sessions': 1 });
