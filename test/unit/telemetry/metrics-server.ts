@@ -1,6 +1,5 @@
 /** A metrics server for a test, and raw clients that do what no good one does. */
-import { once } from 'node:events';
-import { connect } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { Registry } from 'prom-client';
 import { onTestFinished } from 'vitest';
 import { HealthServer, type HealthServerOptions } from '#src/telemetry/health';
@@ -27,6 +26,11 @@ export async function serveMetrics(options: Partial<HealthServerOptions> = {}): 
   return { server, address: await server.listening, captured };
 }
 
+/** Resolves when the socket has closed, by a reset as well. */
+export function closed(socket: Socket): Promise<void> {
+  return new Promise((resolve) => socket.once('close', () => resolve()));
+}
+
 /** Sends bytes and gives all that comes back until the server closes. */
 export async function rawAnswer({ host, port }: ListenAddress, bytes: string): Promise<string> {
   const socket = connect(port, host);
@@ -35,6 +39,6 @@ export async function rawAnswer({ host, port }: ListenAddress, bytes: string): P
   socket.setEncoding('utf8').on('data', (text: string) => (answer += text));
   socket.on('error', () => {});
   if (bytes !== '') socket.write(bytes);
-  await once(socket, 'close');
+  await closed(socket);
   return answer;
 }
