@@ -31,7 +31,7 @@ export interface Controller extends ControllerProcess {
 let networks = 0;
 function nextNetwork(): string {
   networks += 1;
-  const worker = Number(process.env.VITEST_POOL_ID ?? 0) % INTEGRATION_WORKERS;
+  const worker = Number(process.env['VITEST_POOL_ID'] ?? 0) % INTEGRATION_WORKERS;
   return `127.${32 + INTEGRATION_WORKERS * (process.pid % 32) + worker}.${networks}`;
 }
 
