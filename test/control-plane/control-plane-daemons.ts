@@ -8,10 +8,10 @@ import { apiServerFlags, controllerManagerFlags, etcdFlags } from './daemon-flag
 import { recordProcesses } from './data-folder.ts';
 import { ETCD, KUBE_APISERVER, KUBE_CONTROLLER_MANAGER } from './kubernetes-binaries.ts';
 
-const READY_TIMEOUT_MS = 60_000;
+const READY_TIMEOUT_MS = 240_000;
 const READY_POLL_MS = 50;
 /** One question must not hang longer than this, or the whole wait would hang with it. */
-const READY_QUESTION_TIMEOUT_MS = 1000;
+const READY_QUESTION_TIMEOUT_MS = 5000;
 
 export interface DaemonParts {
   readonly layout: Layout;

@@ -3,7 +3,7 @@ import { type ApiClient, ApiRequestError } from './api-request.ts';
 
 const TOKEN_SECONDS = 3600;
 /** The API server makes the namespace `default` soon after it says it is ready. */
-const NAMESPACE_TIMEOUT_MS = 20_000;
+const NAMESPACE_TIMEOUT_MS = 120_000;
 
 /** A token of the ServiceAccount, good for an hour (TokenRequest of authentication.k8s.io/v1). */
 export async function requestToken(client: ApiClient, namespace: string, name: string): Promise<string> {
