@@ -112,7 +112,7 @@ export const ERRORS = {
     kind: 'retryable',
     meaning: 'A listener could not be opened.',
     remedy:
-      'See which process holds the port (`ss -ltnup`), and that the controller may bind it (CAP_NET_BIND_SERVICE below 1024).',
+      'See which process holds the port (`ss -ltnup`), and that the controller may bind it: below 1024, CAP_NET_BIND_SERVICE (in a pod for root only) or the sysctl `net.ipv4.ip_unprivileged_port_start=0`.',
   },
   NodePortMissing: {
     kind: 'retryable',

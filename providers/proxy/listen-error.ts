@@ -17,9 +17,12 @@ export function listenError(endpoint: Endpoint, error: NodeJS.ErrnoException): B
         cause: error,
       });
     case 'EACCES':
-      return new BallastError('ListenFailed', `No permission to listen on ${where}; it takes CAP_NET_BIND_SERVICE.`, {
-        cause: error,
-      });
+      return new BallastError(
+        'ListenFailed',
+        `No permission to listen on ${where}; it takes CAP_NET_BIND_SERVICE, or the sysctl ` +
+          'net.ipv4.ip_unprivileged_port_start.',
+        { cause: error },
+      );
     default:
       return new BallastError('ListenFailed', `Cannot listen on ${where}: ${error.message}`, { cause: error });
   }
