@@ -1,5 +1,6 @@
 import type { Service } from '../kube/wire.ts';
 import { LOAD_BALANCER_ANNOTATION } from './annotations.ts';
+import { memberName } from './identity.ts';
 import type { LoadBalancerId, Refusal } from './model.ts';
 import { quoted } from './problem.ts';
 
@@ -37,12 +38,17 @@ export function assignmentOf(service: Service, allowedGroups: AllowedGroups): As
     );
   }
   const group: LoadBalancerId = { kind: 'group', namespace: groupNamespace, name: groupName };
-  if (groupNamespace === namespace) return { id: group };
-  const allowed = allowedGroups.get(`${groupNamespace}/${groupName}`);
-  if (allowed === '*' || allowed?.includes(namespace)) return { id: group };
+  if (mayUse(service, group, allowedGroups)) return { id: group };
   return refuse(
     'GroupNotAllowed',
     `Services of the namespace ${namespace} may not join the load balancer group ${groupNamespace}/${groupName}; ` +
       'use a group of the own namespace, or ask the operator to allow it with `--allow-group`.',
   );
+}
+
+/** Whether the Service may be with this load balancer: its own, a group of its namespace, or one that is open to it. */
+export function mayUse({ metadata }: Service, id: LoadBalancerId, allowedGroups: AllowedGroups): boolean {
+  if (id.namespace === metadata.namespace) return id.kind === 'group' || id.name === metadata.name;
+  const allowed = id.kind === 'group' ? allowedGroups.get(memberName(id)) : undefined;
+  return allowed === '*' || (metadata.namespace !== undefined && allowed?.includes(metadata.namespace) === true);
 }

@@ -50,7 +50,7 @@ export class EventRouter {
 
   /** Endpoints matter where the Local policy sends traffic only to nodes that have one, and when those change. */
   #onSlice(event: StoreEvent<EndpointSlice>): void {
-    const { stores, roster, enqueue } = this.#options;
+    const { stores, roster, ledger, enqueue } = this.#options;
     const slices = event.type === 'updated' ? [event.previous, event.object] : [event.object];
     for (const name of new Set(slices.flatMap(sliceOwners))) {
       const part = roster.byName(name);
@@ -58,7 +58,8 @@ export class EventRouter {
       const nodes = endpointNodesOf(part.service, stores.endpointSlices.byIndex('service', name)).join();
       if (this.#endpointNodes.get(name) === nodes) continue;
       this.#endpointNodes.set(name, nodes);
-      enqueue(part.key);
+      // Whose group is refused stands under its own name, and may be with the group that holds it.
+      for (const key of new Set([part.key, ...ledger.holdersOf(part.service.metadata.uid)])) enqueue(key);
     }
   }
 }

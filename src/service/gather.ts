@@ -1,5 +1,6 @@
 import type { Service } from '../kube/wire.ts';
 import type { LoadBalancerKey } from '../loadbalancer/identity.ts';
+import { publishedAddressesOf } from '../loadbalancer/member.ts';
 import type { Ledger } from './ledger.ts';
 import type { Roster } from './roster.ts';
 
@@ -34,5 +35,15 @@ export function gather(key: LoadBalancerKey, roster: Roster, ledger: Ledger): Ga
 export function homeOf(service: Service, named: LoadBalancerKey, roster: Roster, ledger: Ledger): LoadBalancerKey {
   const holders = ledger.holdersOf(service.metadata.uid);
   if (holders.has(named) || !roster.isRefusedGroup(service)) return named;
-  return [...holders].toSorted().find((holder) => !roster.isForbidden(service, holder)) ?? named;
+  const possible = [...holders].filter((holder) => roster.mayStay(service, holder)).toSorted();
+  const last = roster.lastNamed(service);
+  if (last !== undefined && possible.includes(last)) return last;
+  // It may have left one for another, and the one it left may not have let go of it yet.
+  return possible.find((holder) => sharesAddress(service, roster.members(holder))) ?? possible[0] ?? named;
+}
+
+/** Whether the Service shows an address that one of the others shows. */
+function sharesAddress(service: Service, others: readonly Service[]): boolean {
+  const own = publishedAddressesOf(service);
+  return others.some((other) => publishedAddressesOf(other).some((address) => own.includes(address)));
 }

@@ -1,9 +1,9 @@
 import type { Service } from '../kube/wire.ts';
 import { claimOf, type ClaimRules } from '../loadbalancer/claim.ts';
-import { LOAD_BALANCER_ANNOTATION, PREFIX } from '../loadbalancer/annotations.ts';
+import { PREFIX } from '../loadbalancer/annotations.ts';
 import { currentConditions, foreignConditions } from '../loadbalancer/conditions.ts';
-import { assignmentOf, type AllowedGroups } from '../loadbalancer/group.ts';
-import { keyOf, type LoadBalancerKey } from '../loadbalancer/identity.ts';
+import { assignmentOf, mayUse, type AllowedGroups } from '../loadbalancer/group.ts';
+import { keyOf, parseKey, type LoadBalancerKey } from '../loadbalancer/identity.ts';
 import { hasFinalizer } from './finalizers.ts';
 import { keyName } from './ports.ts';
 
@@ -51,6 +51,8 @@ export class Roster {
   readonly #parts = new Map<string, Part>();
   readonly #names = new Map<LoadBalancerKey, Set<string>>();
   readonly #byUid = new Map<string, Part>();
+  /** By UID. */
+  readonly #lastNamed = new Map<string, LoadBalancerKey>();
 
   constructor(options: RosterOptions) {
     this.#options = options;
@@ -63,6 +65,9 @@ export class Roster {
     const after = present ? partOf(service, this.#options) : undefined;
     if (before) this.#remove(name, before);
     if (after) this.#add(name, after);
+    if (before && before.service.metadata.uid !== after?.service.metadata.uid) {
+      this.#lastNamed.delete(before.service.metadata.uid);
+    }
     return [...new Set([before?.key, after?.key])].filter((key) => key !== undefined);
   }
 
@@ -86,9 +91,14 @@ export class Roster {
     return assignmentOf(service, this.#options.allowedGroups).refusal !== undefined;
   }
 
-  /** Whether this is the very group that the Service names and may not join. */
-  isForbidden(service: Service, key: LoadBalancerKey): boolean {
-    return key === `group/${service.metadata.annotations?.[LOAD_BALANCER_ANNOTATION] ?? ''}`;
+  /** Whether the Service may be with this load balancer, whatever it names. */
+  mayStay(service: Service, key: LoadBalancerKey): boolean {
+    return mayUse(service, parseKey(key), this.#options.allowedGroups);
+  }
+
+  /** The load balancer that the Service named when that last made sense, as far as this process has seen it. */
+  lastNamed({ metadata }: Service): LoadBalancerKey | undefined {
+    return this.#lastNamed.get(metadata.uid);
   }
 
   /** The part of the Service `namespace/name`. */
@@ -115,6 +125,7 @@ export class Roster {
   #add(name: string, part: Part): void {
     this.#parts.set(name, part);
     this.#byUid.set(part.service.metadata.uid, part);
+    if (!this.isRefusedGroup(part.service)) this.#lastNamed.set(part.service.metadata.uid, part.key);
     const names = this.#names.get(part.key);
     if (names) names.add(name);
     else this.#names.set(part.key, new Set([name]));
