@@ -5,7 +5,7 @@ import type { AddressGrant } from './address-grant.ts';
 import { assignmentOf, type AllowedGroups } from './group.ts';
 import { areHarmless } from './harmless.ts';
 import { parseIp, type IpAddress } from './ip.ts';
-import { listenerKey, type IpFamily, type Listener, type ListenerRef, type Member } from './model.ts';
+import { listenerKey, type IpFamily, type Listener, type ListenerRef, type Member, type Wishes } from './model.ts';
 import type { Protocol, Refusal, WantedFamily } from './model.ts';
 import type { Problem } from './problem.ts';
 import type { Capabilities } from './provider.ts';
@@ -24,8 +24,8 @@ export interface AdmissionContext {
   readonly endpointSlicesOf: (service: Service) => readonly EndpointSlice[];
   /** Takes annotations that make no sense for absent: what a load balancer that was left as it is may still show. */
   readonly lenient?: boolean;
-  /** What a Service that works goes on with while it asks nonsense; undefined when it does not work, too. */
-  readonly lastGood?: (service: Service) => Member | undefined;
+  /** What a Service that works wished when that last made sense, as far as it is known; undefined when it does not work. */
+  readonly lastGood?: (service: Service) => Partial<Wishes> | undefined;
 }
 
 /** A Service as the load balancer sees it. */
@@ -68,36 +68,37 @@ export function admit(service: Service, context: AdmissionContext): Admission {
     requestedAddresses: addresses.value.map(({ text }) => text),
     settings: settings.value,
   };
-  const last = ranges.problems.length === 0 ? context.lastGood?.(service) : undefined;
-  const fallback = last && withPresentFacts(last, member, service, context);
+  const goesOn = ranges.problems.length === 0 && member.listeners.length > 0;
+  const last = goesOn ? context.lastGood?.(service) : undefined;
+  const allowed = addresses.problems.length === 0 ? addresses.value : [];
+  const fallback = last && withWishes(member, { requestedAddresses: allowed.map(({ text }) => text), ...last });
   const kept = fallback && areHarmless(wholly) ? fallback : undefined;
+  const admitted = wholly.length === 0 ? member : kept;
   return {
     service,
-    member: wholly.length === 0 ? member : kept,
+    member: admitted,
     requestedAddresses: context.lenient ? [] : kept ? parsed(kept.requestedAddresses) : addresses.value,
     publishedAddresses: publishedAddressesOf(service),
     refusals: [
       ...wholly.map((problem) => ({ member: uid, ...problem, ...(kept && { kept: true as const }) })),
-      ...partly.map((problem) => ({ member: uid, ...problem })),
+      ...partly
+        // Nobody fills the NodePorts of a Service that is not served.
+        .filter(({ code }) => admitted !== undefined || code !== 'NodePortMissing')
+        .map((problem) => ({ member: uid, ...problem })),
     ],
     fallback,
   };
 }
 
-/** An earlier request as far as it is a wish; what the cluster says of NodePorts and endpoints, and who may connect, counts now. */
-function withPresentFacts(last: Member, now: Member, service: Service, context: AdmissionContext): Member {
-  const local = last.trafficPolicy === 'Local';
-  const nodePorts = new Map(now.listeners.map((listener) => [listenerKey(listener), listener.nodePort]));
-  return {
-    ...last,
-    listeners: last.listeners.map((listener) => ({
-      ...listener,
-      nodePort: nodePorts.get(listenerKey(listener)) ?? listener.nodePort,
-    })),
-    healthCheckNodePort: local ? (now.healthCheckNodePort ?? last.healthCheckNodePort) : undefined,
-    endpointNodes: local ? endpointNodesOf(service, context.endpointSlicesOf(service)) : undefined,
-    sourceRanges: now.sourceRanges,
-  };
+/**
+ * The present Service with other wishes. Only those outlive their request: by all else that a Service says the API
+ * server and kube-proxy act at once, so a load balancer that did not would send traffic to what is no longer its own.
+ */
+function withWishes(now: Member, wishes: Partial<Wishes>): Member {
+  const { requestedAddresses, ...settings } = wishes;
+  const families = now.families.map(({ family }) => family);
+  const wanted = parsed(requestedAddresses).filter(({ family }) => families.includes(family));
+  return { ...now, ...settings, requestedAddresses: wanted.map(({ text }) => text) };
 }
 
 function parsed(addresses: readonly string[] = []): readonly IpAddress[] {

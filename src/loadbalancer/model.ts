@@ -98,6 +98,9 @@ export interface Member {
   readonly settings: MemberSettings;
 }
 
+/** What a Service asks for by annotation or `spec.loadBalancerIP`, besides its group: only we heed it. */
+export type Wishes = Pick<Member, 'settings' | 'requestedAddresses'>;
+
 /** Everything that decides what a load balancer is to be. */
 export interface DesiredLoadBalancer {
   readonly id: LoadBalancerId;

@@ -2,7 +2,8 @@ import { BallastError } from '../errors.ts';
 import type { Service } from '../kube/wire.ts';
 import { buildDesired, type DesiredInput, type DesiredResult } from '../loadbalancer/desired.ts';
 import { keyOf, parseKey, type LoadBalancerKey } from '../loadbalancer/identity.ts';
-import { listenerKey, type DesiredLoadBalancer, type LoadBalancerId, type NodeSet } from '../loadbalancer/model.ts';
+import { listenerKey } from '../loadbalancer/model.ts';
+import type { DesiredLoadBalancer, LoadBalancerId, NodeSet, Wishes } from '../loadbalancer/model.ts';
 import type { Provider, ProviderContext } from '../loadbalancer/provider.ts';
 import type { ReconcileContext } from '../runtime/controller.ts';
 import type { Result } from '../runtime/outcome.ts';
@@ -84,11 +85,7 @@ export class Reconciler {
     this.#statuses = new StatusWriter(options);
     this.#leavers = new Leavers(options);
     this.#announcer = new Announcer(options.events, options.ledger);
-    this.#lastGood = new LastGood({
-      provider: options.provider.name,
-      ledger: options.ledger,
-      leniently: (id, service) => this.#desired(id, [service], { lenient: true }).desired?.members[0],
-    });
+    this.#lastGood = new LastGood({ provider: options.provider.name, ledger: options.ledger });
   }
 
   async reconcile(key: LoadBalancerKey, context: ReconcileContext): Promise<Result> {
@@ -188,10 +185,10 @@ export class Reconciler {
     };
   }
 
-  /** What these Services ask for; those who work and ask nonsense go on with what they asked for before. */
-  #wanted(key: LoadBalancerKey, services: readonly Service[]): DesiredResult {
-    const id = parseKey(key);
-    return this.#desired(id, services, { lastGood: (service) => this.#lastGood.of(key, id, service) });
+  /** What these Services ask for; those who work and ask nonsense go on with what they wished before. */
+  #wanted(key: LoadBalancerKey, services: readonly Service[], strictness: Strictness = {}): DesiredResult {
+    const lastGood = (service: Service): Partial<Wishes> | undefined => this.#lastGood.of(key, service);
+    return this.#desired(parseKey(key), services, { ...strictness, lastGood });
   }
 
   /** What these Services ask for, by the stores. */
@@ -221,7 +218,7 @@ export class Reconciler {
   /** The Services that are fit to be served but lack a finalizer or a NodePort. */
   #unprepared(id: LoadBalancerId, members: readonly Service[], options: PrepareOptions): readonly Unprepared[] {
     if (!members.some((service) => needsPreparation(service, options))) return [];
-    const { desired } = this.#desired(id, members, { needsNodePorts: false });
+    const { desired } = this.#wanted(keyOf(id), members, { needsNodePorts: false });
     const accepted = new Map(
       desired?.members.map((member) => [member.ref.uid, new Set(member.listeners.map(listenerKey))]),
     );
