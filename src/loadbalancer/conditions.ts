@@ -37,7 +37,7 @@ const INPUT_CODES: ReadonlySet<ErrorCode> = new Set([
 ]);
 
 /** More than this many of anything is counted in a message, not listed. */
-const LISTED = 10;
+export const LISTED = 10;
 
 /** Characters of a condition's message; an event's may have 1,024 and says a little more. */
 const LONGEST = 960;
@@ -99,7 +99,8 @@ function isRefused(listener: Member['listeners'][number], refusals: readonly Pro
 function notAccepted({ kept, published, refusals }: AnswerInput): Answer {
   const at = published.length > 0 ? ` It serves at ${listed(published)}.` : '';
   // All but the address can be had.
-  const stays = refusals.some(({ code }) => code === 'AddressNotInPool') ? 'keeps its address' : 'stays as it was';
+  const isAddress = refusals.some(({ code }) => code === 'AddressNotInPool');
+  const stays = isAddress ? 'keeps its address' : 'keeps its group, address and settings';
   const message = kept
     ? `The request is not accepted (see ballast.dev/Accepted); until it is, the load balancer ${stays}.${at}`
     : 'The request is not accepted; see ballast.dev/Accepted.';

@@ -28,13 +28,16 @@ export interface IngressInput {
   readonly ipMode: Capabilities['ipMode'];
   /** What is wrong with single listeners. */
   readonly problems: readonly Problem[];
+  /** The ports are listed although none has an error: no condition names those that are served. */
+  readonly listsPorts: boolean;
 }
 
 /**
  * What the Service publishes: the addresses of its families, in its order of them. The ports are listed, all of them,
- * as soon as one has an error.
+ * as soon as one has an error, or where nothing else would tell which are served: see `publishedListenersOf`.
  */
-export function ingressOf({ service, member, addresses, ipMode, problems }: IngressInput): readonly Ingress[] {
+export function ingressOf(input: IngressInput): readonly Ingress[] {
+  const { service, member, addresses, ipMode, problems, listsPorts } = input;
   const order = member.families.map(({ family }) => family);
   const ips = addresses
     .filter((address) => address.kind === 'ip')
@@ -44,17 +47,16 @@ export function ingressOf({ service, member, addresses, ipMode, problems }: Ingr
   const hostnames = addresses
     .filter((address) => address.kind === 'hostname')
     .map(({ hostname }): Ingress => ({ hostname }));
-  const ports = portsOf(service, problems);
+  const ports = listsPorts || problems.some(({ listener }) => listener) ? portsOf(service, problems) : [];
   return [...ips, ...hostnames].map((ingress) => (ports.length === 0 ? ingress : { ...ingress, ports }));
 }
 
-/** Every port of the Service with its error; empty when there is none. */
+/** Every port of the Service, with its error where it has one. */
 function portsOf(service: Service, problems: readonly Problem[]): readonly IngressPort[] {
   const errors = new Map<string, string>();
   for (const { listener, code } of problems) {
     if (listener && !errors.has(listenerKey(listener))) errors.set(listenerKey(listener), `ballast.dev/${code}`);
   }
-  if (errors.size === 0) return [];
   return (service.spec?.ports ?? []).flatMap((servicePort): IngressPort[] => {
     const protocol: Protocol | undefined = protocolOf(servicePort);
     if (protocol === undefined) return [];

@@ -15,7 +15,10 @@ export function publishedListenersOf(service: Service): readonly PublishedListen
   });
 }
 
-/** Where ports are listed, those without an error; elsewhere those that the condition names, if it names any. */
+/**
+ * Where ports are listed, those without an error; elsewhere those that the condition names, which is so only while all
+ * is well. Which are served is told in one of these ways or not known, and nobody gets on trust what he may never have had.
+ */
 function servedPorts(service: Service, { ports: listed = [] }: Ingress): readonly ListenerRef[] {
   const asked = (service.spec?.ports ?? []).flatMap((port): ListenerRef[] => {
     const protocol = protocolOf(port);
@@ -26,8 +29,7 @@ function servedPorts(service: Service, { ports: listed = [] }: Ingress): readonl
     return asked.filter((listener) => served.has(listenerKey(listener)));
   }
   const { status, message = '' } = currentCondition(service, PROGRAMMED) ?? {};
+  if (status !== 'True') return [];
   const words = new Set(message.split(/[\s,;]+/));
-  // A long list is cut short.
-  if (status !== 'True' || words.has('more')) return asked;
   return asked.filter((listener) => words.has(listenerKey(listener)));
 }

@@ -2,6 +2,7 @@
 import type { Condition, Service } from '../kube/wire.ts';
 import { PREFIX } from './annotations.ts';
 import {
+  LISTED,
   answersOf,
   currentConditions,
   foreignConditions,
@@ -40,11 +41,11 @@ export interface MemberStatus {
 export function memberStatus(view: MemberView): MemberStatus {
   const { service, member, refusals, failures, observed, ipMode } = view;
   const kept = view.kept || refusals.some((refusal) => refusal.kept);
-  const problems = view.kept ? [] : [...refusals, ...failures];
-  const ingress =
-    member !== undefined && (view.kept || servesSomething(member, refusals))
-      ? ingressOf({ service, member, ipMode, addresses: observed?.addresses ?? [], problems })
-      : [];
+  const problems = [...refusals, ...failures];
+  const serves = member !== undefined && (view.kept || servesSomething(member, refusals));
+  const addressesShown = observed?.addresses ?? [];
+  const listsPorts = kept || problems.length > 0 || (member?.listeners.length ?? 0) > LISTED;
+  const ingress = serves ? ingressOf({ service, member, ipMode, addresses: addressesShown, problems, listsPorts }) : [];
   const families = new Set(member?.families.map(({ family }) => family));
   const addresses = (observed?.addresses ?? []).filter(
     (address) => ingress.length > 0 && (address.kind === 'hostname' || families.has(address.family)),

@@ -83,7 +83,7 @@ function explainRequest(service: Service, preview: Preview, refusals: readonly R
     ...asked.map(({ code, message }) => no('request', `${code}: ${message}`)),
     ...given.map(({ code, message }) => no('address', `${code}: ${message}`)),
     ...(kept || whole.some((refusal) => refusal.kept)
-      ? [info('request', 'Until the request is accepted, the load balancer stays as it was.')]
+      ? [info('request', 'Until the request is accepted, the load balancer keeps its group, address and settings.')]
       : []),
     ...wanted.warnings
       .filter(({ member }) => member === service.metadata.uid)

@@ -144,7 +144,7 @@ describe('bad input', () => {
       (service) => condition(service, 'Accepted')?.status === 'False',
     );
     expect(addresses(refused)).toEqual(before);
-    expect(condition(refused, 'Programmed')?.message).toContain('stays as it was');
+    expect(condition(refused, 'Programmed')?.message).toContain('keeps its group, address and settings');
   });
 
   it('of one port costs that port only', async () => {

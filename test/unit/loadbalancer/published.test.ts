@@ -22,10 +22,12 @@ describe('the ports that a Service shows as its own', () => {
     ]);
   });
 
-  it('are all where the condition names none, or not all', () => {
-    const all = ['192.0.2.1 80/TCP', '192.0.2.1 8080/TCP', '192.0.2.1 80/UDP'];
-    expect(published({}, ['False', 'The request is not accepted.'])).toEqual(all);
-    expect(published({}, ['True', 'Serves 1/TCP, 2/TCP, and 11 more at 192.0.2.1.'])).toEqual(all);
+  it('are none where neither the condition nor the address names any', () => {
+    expect(published({}, ['False', 'The request is not accepted.'])).toEqual([]);
+    expect(published({}, ['False', 'The older a/b already has 80/TCP on the load balancer.'])).toEqual([]);
+    expect(published({}, ['True', 'Serves 1/TCP, 8080/TCP, and 11 more at 192.0.2.1.'])).toEqual([
+      '192.0.2.1 8080/TCP',
+    ]);
   });
 
   it('are those without an error where the address lists them', () => {

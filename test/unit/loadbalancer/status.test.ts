@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { deepFreeze, member, service, servicePort } from '#test/fakes/builders';
+import { deepFreeze, listener, member, service, servicePort } from '#test/fakes/builders';
 import type { Service } from '#src/kube/wire';
 import type { Member, Refusal } from '#src/loadbalancer/model';
 import type { Address, LoadBalancerStatus } from '#src/loadbalancer/provider';
@@ -84,6 +84,23 @@ describe('the ingress of a member', () => {
     ]);
   });
 
+  it('lists every port where no condition names those that are served', () => {
+    const listed = (options: Partial<MemberView>): readonly unknown[] =>
+      memberStatus(view(options)).ingress.map(({ ports }) => ports);
+    const all = [
+      { port: 80, protocol: 'TCP' },
+      { port: 443, protocol: 'TCP' },
+    ];
+    expect(listed({})).toEqual([undefined]);
+    expect(listed({ failures: [{ code: 'ApiUnavailable', message: 'No answer.' }] })).toEqual([all]);
+    expect(listed({ refusals: [{ code: 'InvalidAnnotation', message: 'Bad.', kept: true }] })).toEqual([all]);
+    const ports = Array.from({ length: 11 }, (_, index) => ({ port: 1_000 + index, protocol: 'TCP' as const }));
+    const listeners = ports.map((port) => listener(port));
+    const many = service({ spec: { ports: ports.map(({ port }) => servicePort({ port })) } });
+    expect(listed({ service: many, member: { ...served, listeners } })).toEqual([ports]);
+    expect(listed({ service: many, member: { ...served, listeners: listeners.slice(1) } })).toEqual([undefined]);
+  });
+
   it('is empty when nothing of the Service is served', () => {
     expect(memberStatus(view({ member: undefined, refusals: [onPort(80), onPort(443)] })).ingress).toEqual([]);
     expect(memberStatus(view({ refusals: [{ code: 'AddressInUse', message: 'Taken.' }] })).ingress).toEqual([]);
@@ -93,7 +110,7 @@ describe('the ingress of a member', () => {
 
   it('is what the load balancer has when that is left alone', () => {
     const refusals = [{ code: 'InvalidAnnotation', message: 'Bad.' } as const];
-    expect(memberStatus(view({ kept: true, refusals })).ingress).toEqual([{ ip: '192.0.2.1', ipMode: 'Proxy' }]);
+    expect(memberStatus(view({ kept: true, refusals })).ingress).toMatchObject([{ ip: '192.0.2.1', ipMode: 'Proxy' }]);
     expect(memberStatus(view({ kept: true, refusals, member: undefined })).ingress).toEqual([]);
   });
 });
