@@ -109,7 +109,7 @@ describe('changing the group', () => {
     await namespace.patch('mover', { metadata: { annotations: { 'ballast.dev/load-balancer': 'two' } } });
     await expect.poll(() => openAt(two), POLL).toEqual(['80/TCP', '90/TCP']);
     await expect.poll(() => openAt(one), POLL).toEqual(['80/TCP']);
-    expect(addresses(await namespace.untilProgrammed('mover'))).toEqual([two]);
+    await expect.poll(() => addressOf(namespace, 'mover'), POLL).toBe(two);
   });
 });
 
