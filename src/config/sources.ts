@@ -132,9 +132,13 @@ function display(raw: Raw): string {
 /** Reads a YAML file. @throws BallastError `InvalidConfig` that says what is wrong with it, and in which line. */
 export async function parseConfigFile(path: string, text: string): Promise<ConfigFile> {
   // Loaded only when there is a file: most runs have none.
-  const { parse } = await import('yaml');
+  const { parseDocument } = await import('yaml');
   try {
-    return { path, content: parse(text) };
+    // What the reader would only warn of, to the process, is as wrong here: it means something else than it says.
+    const document = parseDocument(text, { logLevel: 'error' });
+    const [fault] = [...document.errors, ...document.warnings];
+    if (fault) throw fault;
+    return { path, content: document.toJS() };
   } catch (error) {
     // Not only its own errors: an alias of nothing, or too many of them, is a ReferenceError.
     const { message } = error instanceof Error ? error : { message: String(error) };

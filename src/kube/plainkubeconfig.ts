@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
-import { parse } from 'yaml';
+import { parseDocument } from 'yaml';
 import { BallastError, classify } from '../errors.ts';
 import type { ClusterAccess, Credentials } from './access.ts';
 
@@ -84,7 +84,10 @@ export async function plainAccess(
 
 async function parsed(file: string): Promise<Fields | undefined> {
   try {
-    const content: unknown = parse(await readFile(file, 'utf8'));
+    // Without the warnings that the reader would send to the process.
+    const document = parseDocument(await readFile(file, 'utf8'), { logLevel: 'error' });
+    if (document.errors.length + document.warnings.length > 0) return undefined;
+    const content: unknown = document.toJS();
     return isFields(content) ? content : undefined;
   } catch {
     return undefined;

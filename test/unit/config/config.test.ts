@@ -300,6 +300,11 @@ describe('a wrong configuration is refused with the place and the remedy', () =>
     ['a key without value', { file: 'workers:' }, 'The key workers in /ballast.yaml must have a text, a number'],
     ['a map', { file: 'workers: {a: 1}' }, 'The key workers in /ballast.yaml must have a text, a number'],
     ['a list as file', { file: '- workers' }, '/ballast.yaml must hold lines of the form'],
+    [
+      'a tag that nobody knows',
+      { file: 'workers: !!int many' },
+      '/ballast.yaml is no YAML: Unresolved tag: tag:yaml.org,2002:int at line 1, column 10.',
+    ],
     ['no YAML', { file: 'workers: 1\n  x: [' }, '/ballast.yaml is no YAML: '],
     ['a key twice', { file: 'workers: 1\nworkers: 2' }, 'at line 2'],
     [

@@ -50,6 +50,22 @@ describe('a plain kubeconfig', () => {
     expect((await promisify(execFile)(process.execPath, args)).stdout).toBe('');
   });
 
+  it.each([
+    ['a tag that nobody knows', 'users: !!js/function x'],
+    ['a key that is a list', '[a, b]: c'],
+  ])('is left to the library with %s in it, and the process is not warned', async (_, line) => {
+    const warnings: Error[] = [];
+    const onWarning = (warning: Error): void => void warnings.push(warning);
+    process.on('warning', onWarning);
+    const path = join(folder, 'odd');
+    await writeFile(path, `${line}\nclusters: []\n`);
+    expect(await plainAccess([path], undefined)).toBeUndefined();
+    // Warnings come a turn later.
+    await new Promise((resolve) => setImmediate(resolve));
+    process.off('warning', onWarning);
+    expect(warnings).toEqual([]);
+  });
+
   it('may lose its files later, which costs its credentials and says so', async () => {
     const ca = join(folder, 'ca.pem');
     await writeFile(ca, 'CA');
