@@ -138,6 +138,37 @@ describe('the oracle of the soak', () => {
     );
   });
 
+  it('holds who asks nonsense and is served all the same to its present ports', () => {
+    const kept = web('w1', {
+      annotations: { 'ballast.dev/algorithm': 'fastest' },
+      accepted: ['False', 'InvalidAnnotation'],
+      programmed: ['False', 'NotAccepted', A],
+    });
+    expect(complaints(world([kept]))).toBe('');
+    expect(complaints(world([kept], { nodes: [] }))).toContain('right is False NoNodes');
+    const changed = { ...kept, spec: { ...kept.spec, ports: [servicePort({ port: 81, nodePort: 30_001 })] } };
+    const text = complaints(world([changed]));
+    expect(text).toContain(`${A}:80/TCP is open, though nobody asks for it`);
+    expect(text).toContain(`Nothing listens on ${A}:81/TCP`);
+    const [socket] = judge(world([kept]), [], new Set()).sockets;
+    expect(socket).toMatchObject({ socket: `${A}:80/TCP`, nodePort: 30_000, nodes: ['n1'], ranges: [] });
+  });
+
+  it('finds a Service whose group makes no sense with those whose address it shows', () => {
+    const group = web('w1', { annotations: { 'ballast.dev/load-balancer': 'red' } });
+    const stray = (annotation: string): Service => {
+      const made = web('w2', {
+        annotations: { 'ballast.dev/load-balancer': annotation },
+        accepted: ['False', 'InvalidAnnotation'],
+        programmed: ['False', 'NotAccepted', A],
+      });
+      return { ...made, spec: { ...made.spec, ports: [servicePort({ port: 81, nodePort: 30_001 })] } };
+    };
+    const sockets = [`${A}:80/TCP`, `${A}:81/TCP`];
+    expect(complaints(world([group, stray('No Good!')], { sockets }))).toBe('');
+    expect(complaints(world([group, stray('blue')], { sockets }))).toContain('shown by several load balancers');
+  });
+
   it('wants readiness to follow the nodes', () => {
     expect(complaints(world([web('w1')], { nodes: [] }))).toContain('right is False NoNodes');
   });
