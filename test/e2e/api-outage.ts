@@ -19,7 +19,7 @@ export async function withoutApiServer(lab: Lab, meanwhile: () => Promise<void>)
   signalProcess(identity, 'SIGKILL');
   await waitFor({
     what: `${PART} to end`,
-    timeoutMs: 5_000,
+    timeoutMs: 30_000,
     intervalMs: 20,
     check: async () => !isRunning(identity) || undefined,
   });
@@ -32,7 +32,7 @@ export async function withoutApiServer(lab: Lab, meanwhile: () => Promise<void>)
   }
   await waitFor({
     what: `${PART} to be ready again`,
-    timeoutMs: 30_000,
+    timeoutMs: 60_000,
     log: logFile,
     check: () => lab.kubectl(['get', '--raw', '/readyz', '--request-timeout=1s']),
   });

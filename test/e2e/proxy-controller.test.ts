@@ -7,12 +7,13 @@ import { connectFailures, describeLoad, fetchOnce, Load } from '#test/lab/traffi
 import { waitFor } from '#test/lab/wait';
 import { withoutApiServer } from './api-outage.ts';
 import { addressesOf, createService, type LabService } from './service.ts';
-import { interfaceAddresses, useLab } from './support.ts';
+import { interfaceAddresses, metric, useLab } from './support.ts';
 
-const LEASE_SECONDS = 3;
+/** Renewals must get through on a machine that does much else. */
+const LEASE_SECONDS = 8;
 const LEASE = [
   ['--leader-elect-lease-duration', `${LEASE_SECONDS}s`],
-  ['--leader-elect-renew-deadline', '2s'],
+  ['--leader-elect-renew-deadline', '6s'],
   ['--leader-elect-retry-period', '500ms'],
 ].flat();
 
@@ -44,8 +45,8 @@ async function start(machine: string, flags: readonly string[] = LEASE): Promise
 
 const url = (): string => `http://${address}/hostname`;
 
-async function untilAnswering(within = 10_000): Promise<void> {
-  const check = (): Promise<string> => fetchOnce(world.machine('client'), url(), 1);
+async function untilAnswering(within = 30_000): Promise<void> {
+  const check = (): Promise<string> => fetchOnce(world.machine('client'), url(), 3);
   await waitFor({ what: `${address} to answer`, timeoutMs: within, check });
 }
 
@@ -78,9 +79,13 @@ describe('the controller', () => {
   it('finishes the requests under way before it ends', async () => {
     const ballast = await start('edge');
     await untilAnswering();
-    const slow = `http://${address}/shell?shellCommand=${encodeURIComponent('sleep 2; echo done')}`;
-    const answer = fetchOnce(world.machine('client'), slow, 10);
-    await delay(500);
+    const slow = `http://${address}/shell?shellCommand=${encodeURIComponent('sleep 4; echo done')}`;
+    const answer = fetchOnce(world.machine('client'), slow, 30);
+    await waitFor({
+      what: 'the request to be under way',
+      timeoutMs: 30_000,
+      check: async () => ((await metric(ballast, 'ballast_proxy_active_connections', {})) > 0 ? true : undefined),
+    });
     const stopping = ballast.stop();
     expect(await answer).toContain('done');
     expect((await stopping).code).toBe(0);
@@ -103,7 +108,7 @@ describe('the controller', () => {
     await untilAnswering();
     await waitFor({
       what: 'the address of the deleted Service to be taken off',
-      timeoutMs: 10_000,
+      timeoutMs: 30_000,
       check: async () => ((await holdsAddress(edge, goneAddress)) ? undefined : true),
     });
     expect(await web.address()).toBe(address);
@@ -117,7 +122,7 @@ describe('the controller', () => {
     const service = await createService(world.lab, 'turning', 'web');
     const itsAddress = await service.address();
     const ask = (): Promise<string> => fetchOnce(world.machine('client'), `http://${itsAddress}/hostname`, 2);
-    await waitFor({ what: 'an answer', timeoutMs: 10_000, check: ask });
+    await waitFor({ what: 'an answer', timeoutMs: 30_000, check: ask });
 
     await service.patchSpec({ type: 'ClusterIP', loadBalancerClass: null });
     const plain = await service.until(
@@ -130,7 +135,7 @@ describe('the controller', () => {
 
     await service.patchSpec({ type: 'LoadBalancer', loadBalancerClass: 'ballast.dev/proxy' });
     expect(await service.address()).toBe(itsAddress);
-    await waitFor({ what: 'an answer again', timeoutMs: 10_000, check: ask });
+    await waitFor({ what: 'an answer again', timeoutMs: 30_000, check: ask });
     await service.delete();
   });
 
@@ -152,7 +157,7 @@ describe('the controller', () => {
     const itsAddress = await service.address();
     const answer = await waitFor({
       what: 'the program to answer',
-      timeoutMs: 10_000,
+      timeoutMs: 30_000,
       check: () => fetchOnce(world.machine('client'), `http://${itsAddress}/`, 2),
     });
     expect(answer).toBe('by hand');
@@ -194,7 +199,7 @@ describe('two replicas on two machines', () => {
   async function untilTakenOver({ machine }: RunningBallast): Promise<void> {
     await waitFor({
       what: `${machine.name} to have the address`,
-      timeoutMs: (LEASE_SECONDS + 3) * 1_000,
+      timeoutMs: (LEASE_SECONDS + 15) * 1_000,
       check: async () => ((await holdsAddress(machine)) ? true : undefined),
     });
   }
@@ -210,7 +215,7 @@ describe('two replicas on two machines', () => {
     await delay(1_000);
     const summary = await load.finish();
     world.report(`leader ends, another machine takes over: ${describeLoad(summary)}`);
-    expect(summary.longestGapMs, 'longest time without an answer').toBeLessThan(8_000);
+    expect(summary.longestGapMs, 'longest time without an answer').toBeLessThan((LEASE_SECONDS + 10) * 1_000);
     expect(addressesOf(await web.get())).toEqual([address]);
   });
 
@@ -224,13 +229,13 @@ describe('two replicas on two machines', () => {
     await delay(1_000);
     const summary = await load.finish();
     world.report(`leader’s machine is cut off, another takes over: ${describeLoad(summary)}`);
-    expect(summary.longestGapMs, 'longest time without an answer').toBeLessThan(12_000);
+    expect(summary.longestGapMs, 'longest time without an answer').toBeLessThan((LEASE_SECONDS + 20) * 1_000);
     // Alone, the old leader cannot renew the Lease: it ends and gives the address up.
     expect((await leader.process.exited).code, 'exit code of a leader that lost its Lease').not.toBe(0);
     running.delete(leader);
     await waitFor({
       what: 'the old leader’s machine to have given the address up',
-      timeoutMs: 5_000,
+      timeoutMs: 30_000,
       check: async () => ((await holdsAddress(leader.machine)) ? undefined : true),
     });
     await leader.machine.heal();
@@ -250,7 +255,7 @@ describe('the controller without an API server', () => {
     const other = `http://${await service.address()}/hostname`;
     // kube-proxy has to come back as well.
     const check = (): Promise<string> => fetchOnce(world.machine('client'), other);
-    await waitFor({ what: 'the Service of afterwards to answer', timeoutMs: 20_000, check });
+    await waitFor({ what: 'the Service of afterwards to answer', timeoutMs: 40_000, check });
     const summary = await load.finish();
     world.report(`API server away for more than 5 s: ${describeLoad(summary)}`);
     expect(summary.failures).toEqual({});

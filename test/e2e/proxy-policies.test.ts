@@ -38,7 +38,7 @@ async function podsFor(machine: LabMachine, url: string, count: number = 10): Pr
 async function untilSticky(machine: LabMachine, url: string): Promise<string> {
   return waitFor({
     what: `one pod to answer ${machine.name} at ${url}`,
-    timeoutMs: 10_000,
+    timeoutMs: 30_000,
     check: async () => {
       const pods = await podsFor(machine, url);
       return pods.length === 1 ? pods[0] : undefined;
@@ -49,7 +49,7 @@ async function untilSticky(machine: LabMachine, url: string): Promise<string> {
 async function untilSpread(machine: LabMachine, url: string): Promise<void> {
   await waitFor({
     what: `several pods to answer ${machine.name} at ${url}`,
-    timeoutMs: 10_000,
+    timeoutMs: 30_000,
     check: async () => ((await podsFor(machine, url)).length > 1 ? true : undefined),
   });
 }
@@ -143,7 +143,7 @@ describe('source ranges', () => {
       await service.patchSpec({ loadBalancerSourceRanges });
       const what = `let in by ${loadBalancerSourceRanges.join(', ') || 'no range'}`;
       await expect
-        .poll(() => whoGetsIn(address), { timeout: 10_000, message: what })
+        .poll(() => whoGetsIn(address), { timeout: 40_000, message: what })
         .toEqual({ TCP: allowed, UDP: allowed });
     }
   });
@@ -155,8 +155,8 @@ describe('source ranges', () => {
       return CLIENTS.filter((_name, index) => tried[index]?.status === 'fulfilled');
     };
     return {
-      TCP: await answers((machine) => fetchOnce(machine, `http://${address}/hostname`, 2)),
-      UDP: await answers((machine) => askUdp(machine, { host: address, port: 80, timeoutMs: 500 })),
+      TCP: await answers((machine) => fetchOnce(machine, `http://${address}/hostname`, 5)),
+      UDP: await answers((machine) => askUdp(machine, { host: address, port: 80, timeoutMs: 2_000 })),
     };
   }
 });
@@ -173,7 +173,7 @@ describe('externalTrafficPolicy Local', () => {
     const othersThan = (nodes: readonly string[], counts: Readonly<Record<string, number>>): number =>
       Object.entries(counts).reduce((sum, [node, count]) => sum + (nodes.includes(node) ? 0 : count), 0);
 
-    await waitFor({ what: 'the pod on n1 to answer', timeoutMs: 10_000, check: () => fetchOnce(client, url) });
+    await waitFor({ what: 'the pod on n1 to answer', timeoutMs: 30_000, check: () => fetchOnce(client, url) });
     let at = 'n1';
     for (const next of ['n2', 'n3']) {
       const before = await arrivals.read();
@@ -232,7 +232,7 @@ describe('externalTrafficPolicy Local', () => {
     expect(new Set(pods.values()).size, 'nodes with a pod').toBe(3);
     await waitFor({
       what: 'pods on all three nodes to answer',
-      timeoutMs: 10_000,
+      timeoutMs: 30_000,
       check: async () => ((await podsFor(client, url, 30)).length === 3 ? true : undefined),
     });
     await service.delete();
@@ -278,7 +278,7 @@ describe('a load balancer of the proxy', () => {
       const machine = world.machine(name);
       const hex = await waitFor({
         what: `a header for ${name}`,
-        timeoutMs: 10_000,
+        timeoutMs: 30_000,
         check: async () => {
           const talk = `exec 3<>/dev/tcp/${address}/80; timeout 3 cat <&3`;
           const { stdout } = await machine.exec(['bash', '-c', talk]);

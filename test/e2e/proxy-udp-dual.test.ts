@@ -22,17 +22,17 @@ type Protocol = 'TCP' | 'UDP';
 const TARGET_PORT = { TCP: 8080, UDP: 8081 } as const;
 
 /** One question on a new connection or from a new socket; rejects when no answer comes. */
-async function ask(protocol: Protocol, host: string, port: number): Promise<string> {
+async function ask(protocol: Protocol, host: string, port: number, timeoutMs = 5_000): Promise<string> {
   const client = world.machine('client');
-  if (protocol === 'UDP') return askUdp(client, { host, port });
-  return fetchOnce(client, `http://${urlHost(host)}:${port}/hostname`, 2);
+  if (protocol === 'UDP') return askUdp(client, { host, port, timeoutMs });
+  return fetchOnce(client, `http://${urlHost(host)}:${port}/hostname`, timeoutMs / 1_000);
 }
 
 /** Waits for an answer; a pod's name. */
 async function untilAnswered(protocol: Protocol, host: string, port: number): Promise<string> {
   return waitFor({
     what: `an answer over ${protocol} from ${host} port ${port}`,
-    timeoutMs: 15_000,
+    timeoutMs: 45_000,
     check: () => ask(protocol, host, port),
   });
 }
@@ -40,10 +40,10 @@ async function untilAnswered(protocol: Protocol, host: string, port: number): Pr
 async function untilSilent(protocol: Protocol, host: string, port: number): Promise<void> {
   await waitFor({
     what: `no answer over ${protocol} from ${host} port ${port}`,
-    timeoutMs: 15_000,
+    timeoutMs: 45_000,
     check: async () => {
       try {
-        await ask(protocol, host, port);
+        await ask(protocol, host, port, 1_000);
         return undefined;
       } catch {
         return true;
@@ -133,7 +133,7 @@ describe('UDP', () => {
       const what = sessions[index]?.what ?? '';
       world.report(`UDP, pod replaced ${where}, ends at once, ${what}: ${describeUdpLoad(summary)}`);
       expect(Object.keys(summary.bodies), `pods that answered one session (${what})`).toHaveLength(2);
-      expect(summary.longestGapMs, `longest time without an answer (${what})`).toBeLessThan(3_000);
+      expect(summary.longestGapMs, `longest time without an answer (${what})`).toBeLessThan(8_000);
       expect(summary.errors, `errors of the client’s socket (${what})`).toEqual({});
     }
   });
@@ -152,7 +152,7 @@ describe('UDP', () => {
     const seen = new Set([pod]);
     await waitFor({
       what: 'another pod to answer',
-      timeoutMs: 15_000,
+      timeoutMs: 45_000,
       check: async () => (seen.add(await ask('UDP', address, 53)).size > 1 ? true : undefined),
     });
     await service.delete();
@@ -228,7 +228,7 @@ describe.each(['TCP', 'UDP'] as const)('a %s Service', (protocol) => {
   async function changeNodePort(service: LabService, from: number): Promise<number> {
     return waitFor({
       what: 'another node port to be free',
-      timeoutMs: 5_000,
+      timeoutMs: 30_000,
       check: async () => {
         const to = 30_000 + ((from - 30_000 + 1 + Math.floor(Math.random() * 1_000)) % 2_768);
         const { spec } = await service.get();
