@@ -4,7 +4,7 @@ import type { Socket } from 'node:net';
 const BLOCK_BYTES = 256 * 1024;
 
 /** What a connection reads at once as long as little comes. It is copied into memory of its own size. */
-const SMALL_BYTES = 32 * 1024;
+const SMALL_BYTES = 64 * 1024;
 
 /** Blocks kept for later: 8 MiB, whatever the number of connections was at its peak. */
 const MOST_SPARE = 32;
@@ -17,7 +17,7 @@ const NOTHING = Buffer.alloc(0);
  *
  * A connection reads little at a time until much comes, and then a block at a time, if one of `mostBlocks` is left. As
  * it is not read while something of it waits for the client, all of them together hold no more than these blocks, 64 MiB
- * by default, and 32 KiB for each connection whose client is slow.
+ * by default, and 64 KiB for each connection whose client is slow.
  */
 export class Buffers {
   readonly large: Buffer = Buffer.allocUnsafeSlow(BLOCK_BYTES);
@@ -86,8 +86,8 @@ export class TargetReader {
    * `onWritten` is called.
    */
   write(sink: Socket, bytes: Buffer, onWritten: () => void): boolean {
-    // Half a block or more, or all that a small read can bring: there is more where that came from.
-    this.#isBusy = bytes.length === SMALL_BYTES || bytes.length >= BLOCK_BYTES / 2;
+    // All that a small read can bring: there is more where that came from.
+    this.#isBusy = bytes.length >= SMALL_BYTES;
     if (bytes.length <= SMALL_BYTES) {
       sink.write(Buffer.from(bytes));
       if (sink.writableLength === 0) return true;

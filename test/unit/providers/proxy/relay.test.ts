@@ -77,7 +77,7 @@ describe('clients that do not read', () => {
     }
     await until(() => pairs.every(({ accepted }) => accepted.writableLength > 0), 'all of them hold up their node');
     const held = pairs.reduce((sum, { accepted }) => sum + accepted.writableLength, 0);
-    expect(held).toBeLessThanOrEqual((BLOCKS * 256 + CLIENTS * 32) * KIB);
+    expect(held).toBeLessThanOrEqual((BLOCKS * 256 + CLIENTS * 64) * KIB);
 
     for (const { client } of pairs) {
       const chunks: Buffer[] = [];
