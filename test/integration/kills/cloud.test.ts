@@ -63,6 +63,8 @@ testKills({
     'a group is joined': 8,
     'a group is left': 8,
     'a Service is created': 9,
+    'a Service without a class is created': 9,
+    'a Service without a class is deleted': 6,
     'a Service without NodePorts is created': 6,
     'a Service is created, and deleted while no controller is there': 6,
     'a port is changed': 6,

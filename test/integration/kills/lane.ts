@@ -89,6 +89,7 @@ export class Lane {
     const flags = [
       ['--kubeconfig', this.#kubeconfigPath],
       ['--providers', provider],
+      ['--default-provider', provider],
       ['--metrics-bind-address', '0'],
       ['--leader-elect', 'false'],
       ['--log-level', 'debug'],

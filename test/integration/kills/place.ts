@@ -2,7 +2,7 @@ import type { Node, Service, ServicePort } from '#src/kube/wire';
 import type { Cluster, Namespace, ServiceSpec } from '../service/cluster.ts';
 import { waitFor } from '../service/wait.ts';
 import type { Outside } from './outside.ts';
-import { checkScene, type Scene } from './scene.ts';
+import { checkScene, inFull, type Port, type Scene } from './scene.ts';
 
 export interface PlaceParts {
   readonly cluster: Cluster;
@@ -43,17 +43,21 @@ export class Place {
     for (const name of NODES) await createNode(cluster, name);
   }
 
-  /** Creates a Service of the provider's class. */
-  async create(name: string, ports: readonly number[], options: CreateOptions = {}): Promise<void> {
-    const { group, spec } = options;
-    const created = await this.namespace.create(name, {
+  /** Creates a Service of the provider's class, or of none: the provider is the default as well. */
+  async create(name: string, ports: readonly Port[], options: CreateOptions = {}): Promise<void> {
+    const { group, isClassless = false, spec } = options;
+    const manifest = {
       ...(group !== undefined && { annotations: { 'ballast.dev/load-balancer': group } }),
-      spec: { loadBalancerClass: this.#parts.loadBalancerClass, ports: portsOf(ports), ...spec },
-    });
+      spec: { ports: portsOf(ports), ...spec },
+    };
+    const { loadBalancerClass } = this.#parts;
+    const created = isClassless
+      ? await this.namespace.createClassless(name, manifest)
+      : await this.namespace.create(name, { ...manifest, spec: { loadBalancerClass, ...manifest.spec } });
     this.uids.set(created.metadata.uid, name);
   }
 
-  async setPorts(name: string, ports: readonly number[]): Promise<void> {
+  async setPorts(name: string, ports: readonly Port[]): Promise<void> {
     await this.namespace.patchSpec(name, { ports: portsOf(ports) });
   }
 
@@ -115,12 +119,16 @@ export class Place {
 export interface CreateOptions {
   /** The load balancer that it shares. */
   readonly group?: string;
+  readonly isClassless?: boolean;
   readonly spec?: ServiceSpec;
 }
 
 /** Named, so that the API server keeps their NodePorts through a change. */
-function portsOf(ports: readonly number[]): readonly ServicePort[] {
-  return ports.map((port) => ({ name: `p${port}`, port, protocol: 'TCP' }));
+function portsOf(ports: readonly Port[]): readonly ServicePort[] {
+  return ports.map((each) => {
+    const [port = '', protocol = ''] = inFull(each).split('/');
+    return { name: `p${port}`, port: Number(port), protocol };
+  });
 }
 
 /** `node-3` has 10.0.0.3. */

@@ -25,6 +25,9 @@ const makeGroup = async (place: Place): Promise<void> => {
   await place.create('b', [81], { group: 'shared' });
 };
 
+const makeClassless = (place: Place): Promise<void> => place.create('a', [80, '53/UDP'], { isClassless: true });
+const CLASSLESS: Scene = { loadBalancers: { 'service/a': { a: [80, '53/UDP'] } }, classless: ['a'] };
+
 /** Those with the most effects come first: they take longest. */
 export const PLAN_KINDS: Readonly<Record<string, PlanKind>> = {
   'a group is joined': {
@@ -44,6 +47,12 @@ export const PLAN_KINDS: Readonly<Record<string, PlanKind>> = {
     after: APART,
   },
   'a Service is created': { change: makeTwoPorts, after: TWO_PORTS },
+  'a Service without a class is created': { change: makeClassless, after: CLASSLESS },
+  'a Service without a class is deleted': {
+    before: { make: makeClassless, scene: CLASSLESS },
+    change: (place) => place.namespace.delete('a'),
+    after: { loadBalancers: {} },
+  },
   'a Service without NodePorts is created': {
     change: (place) => place.create('a', [80], { spec: { allocateLoadBalancerNodePorts: false } }),
     after: ONE,

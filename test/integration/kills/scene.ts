@@ -2,17 +2,28 @@
 import { expect } from 'vitest';
 import { keyOf } from '#src/loadbalancer/identity';
 import type { Service } from '#src/kube/wire';
+import { finalizerOf, UPSTREAM_FINALIZER } from '#src/service/finalizers';
 import { condition, isProgrammed, nodePorts } from '../service/cluster.ts';
 import type { Place } from './place.ts';
 
+/** A port of TCP, or one with its protocol. */
+export type Port = number | `${number}/UDP`;
+
 /** The ports of each Service, by its name. */
-export type Members = Readonly<Record<string, readonly number[]>>;
+export type Members = Readonly<Record<string, readonly Port[]>>;
+
+/** `80` is `80/TCP`. */
+export function inFull(port: Port): string {
+  return typeof port === 'number' ? `${port}/TCP` : port;
+}
 
 export interface Scene {
   /** By name (`service/a`, `group/shared`): the Services that it serves. There are no others. */
   readonly loadBalancers: Readonly<Record<string, Members>>;
   /** Services that live on without a load balancer. All that are not named anywhere are gone. */
   readonly released?: readonly string[];
+  /** Services without a class, which have upstream's finalizer as well. */
+  readonly classless?: readonly string[];
   /** The nodes that get the traffic; the lane's own by default. */
   readonly nodes?: readonly string[];
 }
@@ -24,7 +35,10 @@ export async function checkScene(scene: Scene, place: Place): Promise<void> {
   expect([...services.keys()].toSorted(), 'Services that exist').toEqual(
     [...members, ...(scene.released ?? [])].toSorted(),
   );
-  for (const name of members) checkServed(serviceOf(services, name), place);
+  for (const name of members) {
+    const upstream = scene.classless?.includes(name) ? [UPSTREAM_FINALIZER] : [];
+    checkServed(serviceOf(services, name), [finalizerOf(place.provider), ...upstream]);
+  }
   for (const name of scene.released ?? []) checkReleased(serviceOf(services, name));
   await checkOutside(scene, services, place);
 }
@@ -35,9 +49,9 @@ function serviceOf(services: ReadonlyMap<string, Service>, name: string): Servic
   return service;
 }
 
-function checkServed(service: Service, { provider }: Place): void {
+function checkServed(service: Service, wanted: readonly string[]): void {
   const { name, finalizers } = service.metadata;
-  expect(finalizers, `finalizers of ${name}`).toEqual([`ballast.dev/${provider}`]);
+  expect(finalizers, `finalizers of ${name}`).toEqual(wanted);
   for (const type of ['Accepted', 'Programmed', 'Ready']) {
     expect(condition(service, type)?.status, `${type} of ${name}`).toBe('True');
   }
@@ -66,7 +80,7 @@ async function checkOutside(scene: Scene, services: ReadonlyMap<string, Service>
       own.add(address);
       for (const [index, port] of ports.entries()) {
         const targets = nodes.map((node) => `${node}:${nodePorts(service)[index]}`);
-        paths.push(`${address}:${port}/TCP to ${targets.toSorted().join(', ')}`);
+        paths.push(`${address}:${inFull(port)} to ${targets.toSorted().join(', ')}`);
       }
     }
     expect([...own], `addresses of ${balancer}`).toHaveLength(1);
