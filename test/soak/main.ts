@@ -31,7 +31,7 @@ const { values } = parseArgs({
     replay: { type: 'string' },
     'shrink-minutes': { type: 'string', default: '0' },
     /** The longest pauses of the controller's retries, a takeover, and a slow machine. */
-    'patience-minutes': { type: 'string', default: '6' },
+    'patience-minutes': { type: 'string', default: '10' },
   },
 });
 const minutes = numberOf('minutes', values.minutes);

@@ -10,7 +10,7 @@ import { CLASSES, FOREIGN_ADDRESS, FOREIGN_CONDITION, FOREIGN_FINALIZER, type Si
 const PREFIX = 'ballast.dev/';
 const UPSTREAM_FINALIZER = 'service.kubernetes.io/load-balancer-cleanup';
 /** How long an operation is tried: longer than the API server is ever away. */
-const PATIENCE_MS = 180_000;
+const PATIENCE_MS = 300_000;
 const RETRY_MS = 100;
 
 /** An operation that the cluster did not take; the round ends with it. */

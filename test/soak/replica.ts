@@ -12,7 +12,7 @@ const RESTART_AFTER_MS = 300;
 const LAST_LINES = 40;
 const QUESTION_TIMEOUT_MS = 5_000;
 /** A process that was told to end and has not after this time hangs: its own limit is far shorter. */
-const END_TIMEOUT_MS = 120_000;
+const END_TIMEOUT_MS = 240_000;
 
 export interface ReplicaOptions {
   readonly name: string;

@@ -84,18 +84,17 @@ export function checkMember(outcome: Outcome, world: World, eligible: EligibleNo
     const missing = needed.filter((each) => !finalizers.includes(each));
     if (missing.length > 0) wrong.push(`lacks ${missing.join()}`);
   }
-  if (!outcome.kept) wrong.push(...checkIngress(outcome));
-  wrong.push(...checkConditions(outcome, world, eligible));
+  wrong.push(...checkIngress(outcome), ...checkConditions(outcome, world, eligible));
   const unfilled = served ? outcome.ports.filter(({ nodePort }) => nodePort === 0) : [];
   if (unfilled.length > 0) wrong.push(`has no NodePort for ${unfilled.map(({ key }) => key).join()}`);
   return wrong.map((text) => `${name} ${text}.`);
 }
 
-function checkIngress({ request, addresses, portErrors }: Outcome): readonly string[] {
+function checkIngress({ request, addresses, portErrors, kept }: Outcome): readonly string[] {
   const { service, provider } = request;
   const { mode } = WORDS[provider];
   const ports =
-    portErrors.size === 0 || addresses.length === 0
+    (portErrors.size === 0 && !kept) || addresses.length === 0
       ? ''
       : (service.spec?.ports ?? [])
           .map(({ port, protocol }) => {

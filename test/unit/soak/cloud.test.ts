@@ -22,6 +22,7 @@ function web(spec: Partial<NonNullable<Service['spec']>> = {}, annotations: Reco
     message,
     lastTransitionTime: TIME,
   }));
+  const ports = (spec.ports ?? [{ port: 80 }]).map(({ port }) => ({ port, protocol: 'TCP' }));
   return service({
     metadata: { namespace: 'soak-a', name: 'w1', uid: 'u1', finalizers: ['ballast.dev/cloud'], annotations },
     spec: {
@@ -30,7 +31,7 @@ function web(spec: Partial<NonNullable<Service['spec']>> = {}, annotations: Reco
       ipFamilies: ['IPv4'],
       ...spec,
     },
-    status: { loadBalancer: { ingress: [{ ip: ADDRESS, ipMode: 'VIP' }] }, conditions },
+    status: { loadBalancer: { ingress: [{ ip: ADDRESS, ipMode: 'VIP', ...(isKept && { ports }) }] }, conditions },
   });
 }
 

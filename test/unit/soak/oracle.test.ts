@@ -15,10 +15,13 @@ interface Said {
   readonly ready?: readonly [string, string];
   readonly addresses?: readonly string[];
   readonly annotations?: Readonly<Record<string, string>>;
+  readonly port?: number;
 }
 
 /** A Service `soak-a/<name>` on port 80, served at its address unless it says otherwise. */
 function web(name: string, said: Said = {}): Service {
+  // Where Programmed does not name the ports, the entries list them.
+  const lists = said.programmed?.[1] === 'NotAccepted';
   const { accepted = ['True', 'Accepted'], ready = ['True', 'TargetsHealthy'], addresses = [A] } = said;
   const { programmed = ['True', 'Programmed', `Serves 80/TCP at ${addresses.join(', ')}.`] } = said;
   const conditions = Object.entries({ Accepted: accepted, Programmed: programmed, Ready: ready }).map(
@@ -30,10 +33,14 @@ function web(name: string, said: Said = {}): Service {
       lastTransitionTime: TIME,
     }),
   );
+  const ports = [{ port: said.port ?? 80, protocol: 'TCP' }];
   return service({
     metadata: { namespace: 'soak-a', name, finalizers: ['ballast.dev/proxy'], annotations: said.annotations ?? {} },
-    spec: { ports: [servicePort({ nodePort: 30_000 })], ipFamilies: ['IPv4'] },
-    status: { loadBalancer: { ingress: addresses.map((ip) => ({ ip, ipMode: 'Proxy' })) }, conditions },
+    spec: { ports: [servicePort({ port: said.port ?? 80, nodePort: 30_000 })], ipFamilies: ['IPv4'] },
+    status: {
+      loadBalancer: { ingress: addresses.map((ip) => ({ ip, ipMode: 'Proxy', ...(lists && { ports }) })) },
+      conditions,
+    },
   });
 }
 
@@ -150,6 +157,7 @@ describe('the oracle of the soak', () => {
     const text = complaints(world([changed]));
     expect(text).toContain(`${A}:80/TCP is open, though nobody asks for it`);
     expect(text).toContain(`Nothing listens on ${A}:81/TCP`);
+    expect(text).toContain(`shows "${A} Proxy 80/TCP"; right is "${A} Proxy 81/TCP"`);
     const [socket] = judge(world([kept]), [], new Set()).sockets;
     expect(socket).toMatchObject({ socket: `${A}:80/TCP`, nodePort: 30_000, nodes: ['n1'], ranges: [] });
   });
@@ -157,12 +165,12 @@ describe('the oracle of the soak', () => {
   it('finds a Service whose group makes no sense with those whose address it shows', () => {
     const group = web('w1', { annotations: { 'ballast.dev/load-balancer': 'red' } });
     const stray = (annotation: string): Service => {
-      const made = web('w2', {
+      return web('w2', {
         annotations: { 'ballast.dev/load-balancer': annotation },
         accepted: ['False', 'InvalidAnnotation'],
         programmed: ['False', 'NotAccepted', A],
+        port: 81,
       });
-      return { ...made, spec: { ...made.spec, ports: [servicePort({ port: 81, nodePort: 30_001 })] } };
     };
     const sockets = [`${A}:80/TCP`, `${A}:81/TCP`];
     expect(complaints(world([group, stray('No Good!')], { sockets }))).toBe('');
