@@ -11,7 +11,7 @@ export interface Manifest {
   readonly spec?: ServiceSpec;
 }
 
-const WITHIN_MS = 20_000;
+const WITHIN_MS = 60_000;
 
 /** A Service in namespace `default`. */
 export class LabService {
