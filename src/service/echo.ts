@@ -34,6 +34,11 @@ export class Echo {
     if (last !== undefined && last !== fingerprint(service)) this.#written.delete(uid);
   }
 
+  /** The Service is gone, so nothing that was written to it will come back. */
+  forget({ metadata }: Service): void {
+    this.#written.delete(metadata.uid);
+  }
+
   /** Whether the event brings nothing but what we wrote ourselves, and what we take no notice of. */
   isOwn(event: StoreEvent<Service>): boolean {
     const { uid } = event.object.metadata;

@@ -125,7 +125,8 @@ export class Roster {
   #add(name: string, part: Part): void {
     this.#parts.set(name, part);
     this.#byUid.set(part.service.metadata.uid, part);
-    if (!this.isRefusedGroup(part.service)) this.#lastNamed.set(part.service.metadata.uid, part.key);
+    const makesSense = part.kind === 'member' && !this.isRefusedGroup(part.service);
+    if (makesSense) this.#lastNamed.set(part.service.metadata.uid, part.key);
     const names = this.#names.get(part.key);
     if (names) names.add(name);
     else this.#names.set(part.key, new Set([name]));

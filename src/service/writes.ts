@@ -49,6 +49,8 @@ export class Writes {
       options,
     );
     if (outcome.kind === 'patched') metrics.writes.inc({ provider, purpose });
+    // The event of its end may have come before, and no other will.
+    if (outcome.kind === 'gone') echo.forget(service);
     return outcome;
   }
 }

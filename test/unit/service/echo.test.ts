@@ -1,8 +1,11 @@
+import { Registry } from 'prom-client';
 import { describe, expect, it } from 'vitest';
 import { service, servicePort } from '#test/fakes/builders';
 import type { Service } from '#src/kube/wire';
 import { Echo } from '#src/service/echo';
+import { registerServiceMetrics } from '#src/service/metrics';
 import type { ServicePatch } from '#src/service/ports';
+import { Writes } from '#src/service/writes';
 
 const before = service();
 const finalizing: ServicePatch = { metadata: { finalizers: ['ballast.dev/proxy'] } };
@@ -42,6 +45,26 @@ describe('Echo', () => {
     expect(echo.isOwn(update(before, held))).toBe(true);
     expect(echo.isOwn(update(held, published))).toBe(true);
     expect(written().isOwn(update(before, published))).toBe(true);
+  });
+
+  it('remembers nothing of a Service that was gone before the write came', async () => {
+    const echo = new Echo();
+    const writes = new Writes({
+      provider: 'proxy',
+      writer: {
+        patch: async (object, compute) => {
+          compute(object);
+          return { kind: 'gone' };
+        },
+      },
+      fence: () => {},
+      echo,
+      metrics: registerServiceMetrics(new Registry()),
+    });
+    const { signal } = new AbortController();
+    const outcome = await writes.send({ purpose: 'prepare', service: before, compute: () => finalizing, signal });
+    expect(outcome.kind).toBe('gone');
+    expect(echo.isOwn(update(before, held))).toBe(false);
   });
 
   it('does not take a return to an earlier state for ours', () => {
