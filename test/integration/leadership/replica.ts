@@ -7,7 +7,7 @@ import type { Cluster } from '../service/cluster.ts';
 import { waitFor } from '../service/wait.ts';
 
 /** For a machine that does ten other things. */
-export const PATIENCE = { timeoutMs: 50_000, intervalMs: 20 } as const;
+export const PATIENCE = { timeoutMs: 120_000, intervalMs: 20 } as const;
 
 export interface ReplicaOptions {
   readonly flags: readonly string[];

