@@ -19,6 +19,9 @@ import type { SoakCluster } from './cluster.ts';
 /** How much later a request comes when the network is slow. */
 const DELAY_MS = 400;
 
+/** So much longer do lists stay old: watches that break are asked for again after some seconds, and lists after those. */
+const RELIST_MS = 5_000;
+
 /** What the controllers list, and watch from then on. */
 const COLLECTIONS = ['/api/v1/services', '/api/v1/nodes', '/apis/discovery.k8s.io/v1/endpointslices'] as const;
 
@@ -130,7 +133,7 @@ export class Faults {
     const remove = fault === 'stale-lists' ? this.#staleLists(proxy) : proxy.use(ruleOf(action));
     // Watches that are open ask for nothing: they are cut, so that the fault meets what follows, too.
     if (fault === 'gone' || fault === 'stale-lists') proxy.cutAll();
-    this.#lasting(forMs, () => {
+    this.#lasting(fault === 'stale-lists' ? forMs + RELIST_MS : forMs, () => {
       remove();
       proxy.release();
     });
@@ -156,9 +159,9 @@ export class Faults {
   }
 }
 
-const isWatch: Match = ({ isWatch }) => isWatch;
-const isList: Match = (exchange) =>
-  exchange.method === 'GET' && !exchange.isWatch && COLLECTIONS.some((path) => path === pathOf(exchange));
+const isCollection: Match = (exchange) => COLLECTIONS.some((path) => path === pathOf(exchange));
+const isWatch: Match = (exchange) => exchange.isWatch && isCollection(exchange);
+const isList: Match = (exchange) => exchange.method === 'GET' && !exchange.isWatch && isCollection(exchange);
 
 function pathOf({ path }: Exchange): string {
   return path.split('?')[0] ?? '';
