@@ -86,8 +86,8 @@ export interface BallastOptions {
   readonly nodeFlags?: readonly string[];
 }
 
-/** As `manifests/controller/deployment.yaml` sets it. */
-const MEMORY_SETTINGS = { NODE_OPTIONS: '--max-semi-space-size=4', MALLOC_ARENA_MAX: '2' };
+/** As `manifests/controller/deployment.yaml` sets it; the heap is bounded as Node bounds it by the pod's 512 MiB. */
+const MEMORY_SETTINGS = { NODE_OPTIONS: '--max-semi-space-size=4 --max-old-space-size=268', MALLOC_ARENA_MAX: '2' };
 
 /** Ballast as shipped (`dist/`), with the proxy provider that only gives addresses. RFC 2544 keeps 198.18.0.0/15 for tests. */
 export function ballast({ flags = [], nodeFlags = [] }: BallastOptions = {}): Ballast {
