@@ -10,6 +10,7 @@ import { connect, type Connection } from './connection.ts';
 
 const { signal } = new AbortController();
 const namespace = 'default';
+const SOURCE = 'ballast.dev/controller';
 
 let plane: ControlPlane;
 let kube: Connection;
@@ -40,7 +41,10 @@ interface Line {
   readonly count: number | undefined;
 }
 
-/** What `kubectl get events` shows about the object, through the old API as people see it. */
+/**
+ * What `kubectl get events` shows of ours about the object, through the old API as people see it. The API server itself
+ * may say something too: of the cluster IP of a Service that is made while it starts, for one.
+ */
 async function shown(name: string): Promise<Line[]> {
   const { code, stdout, stderr } = await plane.kubectl([
     'get',
@@ -54,7 +58,8 @@ async function shown(name: string): Promise<Line[]> {
     items,
   }: { items: (Omit<Line, 'count' | 'source'> & { reportingComponent: string; series?: { count: number } })[] } =
     JSON.parse(stdout);
-  return items.map(({ type, reason, message, reportingComponent, series }) => ({
+  const own = items.filter(({ reportingComponent }) => reportingComponent === SOURCE);
+  return own.map(({ type, reason, message, reportingComponent, series }) => ({
     type,
     reason,
     message,
@@ -94,7 +99,7 @@ describe('the event recorder on a real API server', () => {
     await running;
 
     const lines = (await shown('web')).toSorted((a, b) => a.reason.localeCompare(b.reason));
-    const source = 'ballast.dev/controller';
+    const source = SOURCE;
     expect(lines).toEqual([
       { type: 'Normal', reason: 'EnsuringLoadBalancer', message: 'Making it.', source, count: 3 },
       { type: 'Warning', reason: 'SyncLoadBalancerFailed', message: `${'ä'.repeat(510)}…`, source, count: undefined },
