@@ -224,13 +224,16 @@ export class Namespace {
     );
   }
 
-  /** Events about one Service, oldest first. */
+  /** Our Events about one Service, oldest first. The API server may have told something of it as well. */
   async events(service: string): Promise<readonly Event[]> {
     const list = await this.cluster.plane.request<{ readonly items: readonly Event[] }>(
       'GET',
       `/apis/events.k8s.io/v1/namespaces/${this.name}/events`,
     );
-    return list.items.filter(({ regarding }) => regarding?.kind === 'Service' && regarding.name === service);
+    return list.items.filter(
+      ({ regarding, reportingController }) =>
+        reportingController === 'ballast.dev/controller' && regarding?.kind === 'Service' && regarding.name === service,
+    );
   }
 
   /** Waits for an event about the Service with this reason and a note that matches. */
