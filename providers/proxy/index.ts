@@ -5,7 +5,7 @@
  */
 import type { Registry } from 'prom-client';
 import { BallastError, type ErrorCode } from '#src/errors';
-import { keyOf, parseKey } from '#src/loadbalancer/identity';
+import { keyOf, parseKey, type LoadBalancerKey } from '#src/loadbalancer/identity';
 import { parseIp } from '#src/loadbalancer/ip';
 import { listenerKey, type DesiredLoadBalancer, type LoadBalancerId } from '#src/loadbalancer/model';
 import type {
@@ -222,22 +222,18 @@ class ProxyProvider implements Provider<Observed, ProxyStep> {
         return;
       case 'releaseAddress':
         this.#engine.checkUnused(step.id, step.address);
-        await this.#leave(step.address, () => claims.isHeldByOthers(key, step.address), context);
+        await this.#leave(key, step.address, context);
         claims.release(key, step.address);
     }
   }
 
   /** Takes the address off the interface unless others hold it, before, or once it is done. */
-  async #leave(address: string, isShared: () => boolean, { signal, fence }: ApplyContext): Promise<void> {
-    const mayRemove = (): boolean => {
+  async #leave(key: LoadBalancerKey, address: string, { signal, fence }: ApplyContext): Promise<void> {
+    const isShared = (): boolean => {
       fence();
-      return !isShared();
+      return this.#engine.claims.isHeldByOthers(key, address);
     };
-    const isWanted = (): boolean => {
-      fence();
-      return isShared();
-    };
-    await this.#interface?.remove(address, mayRemove, signal, isWanted);
+    await this.#interface?.remove(address, () => !isShared(), signal, isShared);
   }
 
   status(desired: DesiredLoadBalancer, observed: Observed): LoadBalancerStatus {

@@ -34,8 +34,13 @@ export interface ListenerSpec {
 export type Endpoint = Pick<ListenerSpec, 'address' | 'family' | 'port' | 'protocol'>;
 
 /** `192.0.2.1:80/TCP` or `[fd00::1]:80/TCP`; no two sockets have the same. */
-export function endpointKey({ address, family, port, protocol }: Endpoint): string {
-  return `${family === 'IPv6' ? `[${address}]` : address}:${port}/${protocol}`;
+export function endpointKey({ address, port, protocol }: Endpoint): string {
+  return keyAt(address, `${port}/${protocol}`);
+}
+
+/** The same of an address and `80/TCP`. */
+export function keyAt(address: string, port: string): string {
+  return `${address.includes(':') ? `[${address}]` : address}:${port}`;
 }
 
 /** A member's settings, with the provider's defaults where it has none. */

@@ -3,7 +3,7 @@ import { parseIp } from '#src/loadbalancer/ip';
 import type { ListenerRef, LoadBalancerId } from '#src/loadbalancer/model';
 import { listenerKey } from '#src/loadbalancer/model';
 import type { PlanStep } from '#src/loadbalancer/provider';
-import { drains, endpointKey, specChanges, type Endpoint, type ListenerSpec } from './listener-spec.ts';
+import { drains, endpointKey, keyAt, specChanges, type Endpoint, type ListenerSpec } from './listener-spec.ts';
 import { nodesChange, usableNodes, type NodesChange, type ObservedTargets, type Targets } from './targets.ts';
 
 interface Step extends PlanStep {
@@ -146,7 +146,7 @@ export function closeListener(id: LoadBalancerId, spec: ListenerSpec, needs: rea
 
 /** A port that was kept over a restart and is not wanted any more. */
 export function freePort(id: LoadBalancerId, address: string, port: string): FreePort {
-  const name = `${address.includes(':') ? `[${address}]` : address}:${port}`;
+  const name = keyAt(address, port);
   const summary = `Let go of ${name}`;
   return { kind: 'freePort', id, address, port, impact: 'none', frees: [name], scope: name, summary };
 }

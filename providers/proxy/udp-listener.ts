@@ -16,7 +16,8 @@ interface Entry {
 /**
  * Listens on one UDP port of one address. A session begins with a client's first datagram and ends when neither side
  * has sent anything for the idle time. At a limit, the session that was silent longest makes room for a new one: of the
- * listener that has most sessions, so that one which is flooded leaves the others their share, else its own. There is nothing to drain: closing ends every session at once.
+ * listener that has most sessions, so that one which is flooded leaves the others their share, else its own. There is
+ * nothing to drain: closing ends every session at once.
  */
 export class UdpListener implements Frontend {
   readonly #parts: FrontendParts;

@@ -131,7 +131,12 @@ export class EventRecorder {
     if (size >= this.#queueSize) return true;
     const share = Math.ceil(this.#queueSize / 2);
     if (size < share) return false;
-    return [...this.#pending].filter(({ ref }) => ref.namespace === namespace).length >= share;
+    let own = 0;
+    for (const { ref } of this.#pending) {
+      if (ref.namespace === namespace) own += 1;
+      if (own >= share) return true;
+    }
+    return false;
   }
 
   #enqueue(series: EventSeries): void {

@@ -68,26 +68,23 @@ export function trimEndpointSlice(slice: EndpointSlice): EndpointSlice {
 
 /**
  * The same without fields that are null, which means absent (API conventions, "Optional vs. Required"): the API server
- * writes null for some empty lists, and other writers do for more. A copy only where there is such a field.
+ * writes null for some empty lists, and other writers do for more. A copy only where there is such a field anywhere.
  */
 function withoutNulls<T extends object>(value: T): T;
 function withoutNulls(value: unknown): unknown {
-  if (typeof value !== 'object' || value === null) return value;
-  if (Array.isArray(value)) {
-    const parts = value.map((part: unknown) => pruned(part)).filter((part) => part !== null);
-    return parts.length === value.length && parts.every((part, index) => part === value[index]) ? value : parts;
-  }
-  let same = true;
-  const fields = Object.entries(value).flatMap(([key, part]) => {
-    const kept = pruned(part);
-    same &&= kept === part && part !== null;
-    return kept === null ? [] : [[key, kept] as const];
-  });
-  return same ? value : Object.fromEntries(fields);
+  return hasNull(value) ? pruned(value) : value;
+}
+
+/** Every object of a watch is asked, and hardly any has one. */
+function hasNull(value: unknown): boolean {
+  return value === null || (typeof value === 'object' && Object.values(value).some(hasNull));
 }
 
 function pruned(value: unknown): unknown {
-  return typeof value === 'object' && value !== null ? withoutNulls(value) : value;
+  if (typeof value !== 'object' || value === null) return value;
+  if (Array.isArray(value)) return value.filter((part) => part !== null).map(pruned);
+  const fields = Object.entries(value).filter(([, part]) => part !== null);
+  return Object.fromEntries(fields.map(([key, part]) => [key, pruned(part)]));
 }
 
 function commonMeta(metadata: ObjectMeta): Partial<ObjectMeta> & Pick<ObjectMeta, 'name' | 'uid' | 'resourceVersion'> {

@@ -43,11 +43,11 @@ export function memberStatus(view: MemberView): MemberStatus {
   const kept = view.kept || refusals.some((refusal) => refusal.kept);
   const problems = [...refusals, ...failures];
   const serves = member !== undefined && (view.kept || servesSomething(member, refusals));
-  const addressesShown = observed?.addresses ?? [];
+  const seen = observed?.addresses ?? [];
   const listsPorts = kept || problems.length > 0 || (member?.listeners.length ?? 0) > LISTED;
-  const ingress = serves ? ingressOf({ service, member, ipMode, addresses: addressesShown, problems, listsPorts }) : [];
+  const ingress = serves ? ingressOf({ service, member, ipMode, addresses: seen, problems, listsPorts }) : [];
   const families = new Set(member?.families.map(({ family }) => family));
-  const addresses = (observed?.addresses ?? []).filter(
+  const addresses = seen.filter(
     (address) => ingress.length > 0 && (address.kind === 'hostname' || families.has(address.family)),
   );
   const readiness = observed?.readiness.get(service.metadata.uid);
